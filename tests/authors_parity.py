@@ -1,0 +1,173 @@
+"""Compares the `released` flow with numbers recorded from the authors' program.
+
+    python -m tests.authors_parity FILE.npz
+
+Builds the flow from the file's meta/, loads its variables, and prints for every recorded quantity the largest error
+relative to the largest entry of its array. Exits with 1 above 1e-4, for gradients above 1e-3.
+
+Where exact arithmetic gives zero, float32 gives noise: gradients of biases that a batch norm removes, and running
+means of inputs that were normalised before. There the denominator has a floor: 1e-3 of the largest gradient of all,
+1e-2 for running means.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp
+
+TOLERANCE = 1e-4
+GRADIENT_TOLERANCE = 1e-3
+L2 = 5e-5
+
+_MODULES = {
+    "bn_in": "network/norm_in",
+    "bn_out": "output_norm",
+    "h_in": "network/residual/conv_in",
+    "skip_in": "network/residual/tap_in",
+    "bn_pre_out": "network/residual/norm_out",
+    "out": "network/residual/conv_out",
+}
+_BLOCK_MODULES = {"bn_in": "norm_0", "h_0": "conv_0", "bn_0": "norm_1", "out": "conv_1"}
+_LEAVES = {
+    "weights": "filters",
+    "biases": "bias",
+    "magnitude": "gain",
+    "beta": "offset",
+    "mean": "statistics/mean",
+    "var": "statistics/variance",
+}
+
+
+def our_name(theirs):
+    """The name of our variable for one of the released program's, below the flow's own name."""
+    scale, coupling, *rest = theirs.split("/")
+    k = int(coupling.removeprefix("coupling_"))
+    path = [scale.replace("scale", "level"), f"checkerboard_{k}" if k < 4 else f"channel_{k - 4}"]
+    if rest[-1] in ("rescaling_scale", "scale"):
+        return "/".join([*path, "coupling/log_scale_gain"])
+    module, leaf = [m for m in rest[:-1] if m != "resnet"], _LEAVES[rest[-1]]
+    if module[0].startswith("block_"):
+        path.append(f"network/residual/{module[0]}/{_BLOCK_MODULES[module[1]]}")
+    elif module[0].startswith("skip_") and module[0] != "skip_in":
+        path.append(f"network/residual/tap_{module[0].removeprefix('skip_')}")
+    else:
+        path.append(_MODULES[module[0]])
+    return "/".join([*path, leaf])
+
+
+def part_of(theirs, variable):
+    """Our channel couplings keep statistics for all channels; theirs, for the half that changes."""
+    coupling = int(theirs.split("/")[1].removeprefix("coupling_"))
+    if "bn_out" not in theirs or coupling < 4:
+        return slice(None)
+    return tfp_realnvp.ChannelHalves((coupling - 4) % 2).changed_channels(variable.shape[0])
+
+
+class Comparison:
+    """The largest relative error of each quantity, printed as it comes."""
+
+    def __init__(self):
+        self.failed = []
+
+    def __call__(self, name, ours, theirs, tolerance=TOLERANCE, floor=0.0):
+        ours, theirs = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
+        if ours.shape != theirs.shape:
+            raise ValueError(f"{name}: our shape {ours.shape} is not the recorded {theirs.shape}")
+        error = np.max(np.abs(ours - theirs)) / max(np.max(np.abs(theirs)), floor)
+        good = bool(error <= tolerance)  # False for NaN
+        if not good:
+            self.failed.append(name)
+        print(f"{'ok  ' if good else 'FAIL'} {error:.1e} (at most {tolerance:.0e})  {name}")
+
+
+def load(recorded):
+    """Returns the released flow and its distribution with the recorded variables, and {their name: our variable}."""
+    flow = tfp_realnvp.RealNVPImage(
+        channels=recorded["pixels"].shape[-1],
+        num_scales=int(recorded["meta/num_scales"]),
+        width=int(recorded["meta/base_width"]),
+        residual_blocks=int(recorded["meta/residual_blocks"]),
+        preset="released",
+    )
+    ours = {v.name.removeprefix(f"{flow.name}/").removesuffix(":0"): v for v in flow.variables}
+    pairs = {}
+    for key, value in recorded.items():
+        theirs = key.removeprefix("variable/")
+        if theirs == key or theirs.endswith("/step"):  # A count of updates, which nothing reads.
+            continue
+        variable = pairs[theirs] = ours.pop(our_name(theirs))
+        new = np.array(variable.numpy())
+        new[part_of(theirs, variable) if new.ndim else ...] = value
+        variable.assign(new)
+    if ours:
+        raise ValueError(f"variables that the file does not record: {sorted(ours)}")
+    prior = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), sample_shape=recorded["pixels"].shape[1:])
+    return flow, tfp.distributions.TransformedDistribution(prior, flow), pairs
+
+
+def compare(path):
+    """Prints all comparisons with the file at `path`; returns the names of those that failed."""
+    with np.load(path) as file:
+        recorded = dict(file)
+    flow, distribution, pairs = load(recorded)
+    check = Comparison()
+    pixels = tf.constant(recorded["pixels"] + recorded["noise"], tf.float32)
+    event_shape = pixels.shape[1:]
+    dimensions = event_shape.num_elements()
+    logit, level = flow.parts
+
+    y = logit.inverse(pixels)
+    check("y", y, recorded["y"])
+    to_unit = dimensions * np.log(256.0)  # Their likelihood is of pixels / 256.
+    check("preprocess_log_det", logit.inverse_log_det_jacobian(pixels, 3) + to_unit, recorded["preprocess_log_det"])
+    check("eval_z", flow.inverse(pixels), recorded["eval_z"])
+    check("eval_log_det", level.inverse_log_det_jacobian(y, 3), recorded["eval_log_det"])
+    log_prob = distribution.log_prob(pixels)
+    check("eval_log_likelihood", log_prob + to_unit, recorded["eval_log_likelihood"])
+    bits = tf.reduce_mean(tfp_realnvp.bits_per_dim(log_prob, event_shape))
+    check("eval_bits_per_dim", bits, recorded["eval_bits_per_dim"])
+    check("decode_y", level.forward(tf.constant(recorded["decode_z"])), recorded["decode_y"])
+
+    with tf.GradientTape() as tape:
+        z = flow.inverse(pixels, training=True)
+        log_det = flow.inverse_log_det_jacobian(pixels, 3, training=True)
+        log_prob = distribution.distribution.log_prob(z) + log_det
+        l2_sum = tf.add_n([tf.reduce_sum(v**2) for v in flow.regularized_variables])
+        loss = -tf.reduce_mean(log_prob + to_unit) + L2 * l2_sum
+    check("train_z", z, recorded["train_z"])
+    preprocessing = logit.inverse_log_det_jacobian(pixels, 3)
+    check("train_log_det", log_det - preprocessing, recorded["train_log_det"])
+    check("train_log_likelihood", log_prob + to_unit, recorded["train_log_likelihood"])
+    bits = tf.reduce_mean(tfp_realnvp.bits_per_dim(log_prob, event_shape))
+    check("train_bits_per_dim", bits, recorded["train_bits_per_dim"])
+    check("train_l2_sum", l2_sum, recorded["train_l2_sum"])
+
+    gradients = {key.removeprefix("gradient/"): value for key, value in recorded.items() if key.startswith("gradient/")}
+    floor = 1e-3 * max(np.max(np.abs(g)) for g in gradients.values())
+    ours = tape.gradient(loss, [pairs[name] for name in gradients])
+    for (name, theirs), gradient in zip(gradients.items(), ours, strict=True):
+        check(f"gradient/{name}", gradient, theirs, GRADIENT_TOLERANCE, floor)
+    for key, value in recorded.items():
+        name = key.removeprefix("after_train_pass/")
+        if name != key and not name.endswith("/step"):
+            variable = pairs[name]
+            after = variable.numpy()[part_of(name, variable)]
+            check(key, after, value, floor=1e-2 if name.endswith("/mean") else 0.0)
+    return check.failed
+
+
+def main(argv):
+    if len(argv) != 2 or not pathlib.Path(argv[1]).is_file():
+        print(__doc__, file=sys.stderr)
+        return 2
+    failed = compare(argv[1])
+    print(f"{len(failed)} failed" if failed else "all within tolerance")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

@@ -1,0 +1,17 @@
+"""Real NVP for images as an extension of TensorFlow Probability.
+
+Direction: `forward` maps latents to images, `inverse` images to latents (the paper's f).
+"""
+
+from tfp_realnvp.batch_norm import FlowBatchNorm, RunningStatistics
+from tfp_realnvp.conditioners import CouplingNetwork, ResidualNetwork
+from tfp_realnvp.coupling import AffineCoupling
+from tfp_realnvp.factor_out import FactorOut
+from tfp_realnvp.image_bijector import Composition, ImageBijector
+from tfp_realnvp.likelihood import bits_per_dim
+from tfp_realnvp.masks import ChannelHalves, Checkerboard
+from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
+from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
+from tfp_realnvp.squeeze import Squeeze
+
+__version__ = "0.1.0"

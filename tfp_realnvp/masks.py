@@ -1,0 +1,96 @@
+"""Binary masks of a coupling: 1 marks the part that conditions, 0 the part that changes (paper, section 3.4).
+
+A mask is a callable `mask(event_shape, dtype)` that answers with a tensor which broadcasts against [H, W, C]. It is
+called with the shape at hand, so that one coupling serves images of any size. `Checkerboard` and `ChannelHalves` are
+the paper's two; a constant array of zeros and ones, or any callable of the same form, does as well.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+class Checkerboard:
+    """Alternating pixels: 1 where (row + column + parity) is even.
+
+    >>> Checkerboard(parity=0)((2, 3, 1))[..., 0].numpy()
+    array([[1., 0., 1.],
+           [0., 1., 0.]], dtype=float32)
+    """
+
+    spatial = True
+
+    def __init__(self, parity=0):
+        """Args: parity: 0 conditions on the pixels with row + column even, 1 on the others."""
+        self.parity = _check_parity(parity)
+
+    def __call__(self, event_shape, dtype=tf.float32):
+        """Returns the [H, W, 1] mask for `event_shape` = (H, W, C), static or a tensor."""
+        height, width = event_shape[0], event_shape[1]
+        if isinstance(height, int) and isinstance(width, int):
+            # A NumPy constant costs nothing at run time; the branch below is for sizes known only then.
+            plane = np.add.outer(np.arange(height), np.arange(width))
+            return tf.constant(((plane + self.parity + 1) % 2)[..., np.newaxis], dtype)
+        plane = tf.range(height)[:, tf.newaxis] + tf.range(width)
+        return tf.cast((plane + self.parity + 1) % 2, dtype)[..., tf.newaxis]
+
+    def conditioning_channels(self, channels):
+        """The channels that carry conditioning pixels: all."""
+        return slice(0, channels)
+
+    changed_channels = conditioning_channels
+
+    def __repr__(self):
+        return f"Checkerboard(parity={self.parity})"
+
+
+class ChannelHalves:
+    """One half of the channels: 1 on the first half for parity 0, on the second half for parity 1.
+
+    Of an odd number of channels the first half has one less.
+
+    >>> ChannelHalves(parity=1)((1, 1, 4)).numpy()
+    array([0., 0., 1., 1.], dtype=float32)
+    """
+
+    spatial = False
+
+    def __init__(self, parity=0):
+        """Args: parity: 0 conditions on the first half of the channels, 1 on the second."""
+        self.parity = _check_parity(parity)
+
+    def __call__(self, event_shape, dtype=tf.float32):
+        """Returns the [C] mask for `event_shape` = (H, W, C); C must be static."""
+        mask = np.zeros(event_shape[2])
+        mask[self.conditioning_channels(event_shape[2])] = 1
+        return tf.constant(mask, dtype)
+
+    def conditioning_channels(self, channels):
+        """The slice of the channels that condition."""
+        return self._half(channels, self.parity)
+
+    def changed_channels(self, channels):
+        """The slice of the channels that change."""
+        return self._half(channels, 1 - self.parity)
+
+    @staticmethod
+    def _half(channels, which):
+        if channels < 2:
+            raise ValueError(
+                f"`channels`={channels}: a channel-wise mask needs at least 2 channels to split; squeeze the image "
+                "first or use a checkerboard mask."
+            )
+        return slice(channels // 2, channels) if which else slice(0, channels // 2)
+
+    def __repr__(self):
+        return f"ChannelHalves(parity={self.parity})"
+
+
+def evaluate_mask(mask, event_shape, dtype):
+    """Returns `mask` (a callable or a constant array) as a tensor for images of `event_shape`."""
+    return mask(event_shape, dtype) if callable(mask) else tf.cast(mask, dtype)
+
+
+def _check_parity(parity):
+    if parity not in (0, 1):
+        raise ValueError(f"`parity`={parity!r}: must be 0 or 1; 1 exchanges the two parts of the mask.")
+    return int(parity)
