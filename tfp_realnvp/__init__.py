@@ -13,5 +13,6 @@ from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
 from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
 from tfp_realnvp.squeeze import Squeeze
+from tfp_realnvp.training import FlowModel
 
 __version__ = "0.1.0"

@@ -39,3 +39,68 @@ def observe(name, value, log_det):
         # Sums rather than is_finite: one pass, and a NaN or an infinity survives a sum.
         record.names.append(name)
         record.sums.append(tf.reduce_sum(tf.cast(value, tf.float32)) + tf.reduce_sum(tf.cast(log_det, tf.float32)))
+
+
+class Failure(tf.Module):
+    """Remembers the first training step whose loss or gradients were not finite, and where that came from."""
+
+    def __init__(self, name="failure"):
+        super().__init__(name=name)
+        self._layers, self._weights = [], []
+        with tf.name_scope(name):
+            # Step, index of the layer, index of the weight; -1 for none.
+            self._where = tf.Variable(
+                [-1, -1, -1],
+                dtype=tf.int64,
+                trainable=False,
+                name="where",
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+
+    def reset(self):
+        """Forgets a failure."""
+        self._where.assign([-1, -1, -1])
+
+    def check(self, step, loss, record, gradients, variables):
+        """Notes a failure of this step, and returns whether this and all earlier steps were finite (scalar bool).
+
+        Args:
+          step: int64 scalar, counted from 0.
+          loss: scalar.
+          record: `HealthRecord` of the step.
+          gradients: list of tensors, summed over the replicas.
+          variables: those that the gradients are of.
+        """
+        self._layers = list(record.names)
+        self._weights = [v.name for v in variables]
+        layers = tf.math.is_finite(tf.stack([*record.sums, tf.cast(loss, tf.float32)]))
+        # Backpropagation walks from the last layer to the first: the last one in the list failed first.
+        weights = tf.math.is_finite(tf.stack([tf.reduce_sum(tf.cast(g, tf.float32)) for g in reversed(gradients)]))
+        finite = tf.reduce_all(layers) & tf.reduce_all(weights)
+        found = tf.stack([step, _first_false(layers), _first_false(weights)])
+        earlier = tf.identity(self._where)
+        fine_so_far = earlier[0] < 0
+        self._where.assign(tf.where(fine_so_far & ~finite, found, earlier))
+        return finite & fine_so_far
+
+    def raise_if_any(self):
+        """Raises FloatingPointError if a step has failed."""
+        step, layer, weight = (int(i) for i in self._where.numpy())
+        if step < 0:
+            return
+        if 0 <= layer < len(self._layers):
+            cause = f"the output of layer {self._layers[layer]!r}"
+        elif layer >= 0:
+            cause = "the likelihood, though every layer's output was finite"
+        else:
+            cause = f"the gradient of {self._weights[len(self._weights) - 1 - weight]!r}"
+        raise FloatingPointError(
+            f"step {step + 1}: not finite: {cause}. No weight was changed by this step. Check the images, lower the "
+            "learning rate or the clip norm, and go on from the last checkpoint."
+        )
+
+
+def _first_false(flags):
+    index = tf.argmin(tf.cast(flags, tf.int32), output_type=tf.int64)
+    return tf.where(tf.reduce_all(flags), tf.constant(-1, tf.int64), index)

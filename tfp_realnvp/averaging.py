@@ -1,0 +1,58 @@
+"""Exponential moving averages of everything that a model evaluates with."""
+
+import contextlib
+
+import tensorflow as tf
+import tf_keras
+
+
+class WeightAverages(tf_keras.layers.Layer):
+    """Averages of weights and of running statistics, for evaluation.
+
+        average += (1 - d) * (weight - average),      d = min(decay, (1 + updates) / (10 + updates))
+
+    Differs from the `use_ema` of Keras' optimizers in that the running statistics of batch norms are averaged along
+    with the weights that made them, and in that training goes on from the weights themselves.
+    """
+
+    def __init__(self, variables, decay, name="weight_averages"):
+        """Args: variables: float variables; decay: float in (0, 1)."""
+        super().__init__(name=name, trainable=False)
+        if not 0.0 < decay < 1.0:
+            raise ValueError(f"`averaging`={decay}: must be None or a decay in (0, 1), e.g. 0.999.")
+        self.decay = decay
+        self._sources = [v for v in variables if v.dtype.is_floating]
+        self.averages = [_own(tf.convert_to_tensor(v), v.name.split(":")[0] + "/average") for v in self._sources]
+        self.num_updates = _own(tf.zeros([], tf.int64), "num_updates")
+        self.built = True
+
+    def update(self):
+        """Moves every average by one step; called in a replica."""
+        updates = tf.cast(self.num_updates, tf.float32)
+        keep = tf.minimum(self.decay, (1.0 + updates) / (10.0 + updates))
+        for average, source in zip(self.averages, self._sources, strict=True):
+            average.assign_add(tf.cast(1.0 - keep, average.dtype) * (tf.convert_to_tensor(source) - average))
+        self.num_updates.assign_add(1)
+
+    @contextlib.contextmanager
+    def swapped_in(self):
+        """Within the block the variables have the values of their averages."""
+        own = [tf.identity(v) for v in self._sources]
+        try:
+            for source, average in zip(self._sources, self.averages, strict=True):
+                source.assign(tf.identity(average))
+            yield
+        finally:
+            for source, value in zip(self._sources, own, strict=True):
+                source.assign(value)
+
+
+def _own(initial, name):
+    """A variable that every replica moves by itself, alike."""
+    return tf.Variable(
+        initial,
+        trainable=False,
+        name=name,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )

@@ -1,0 +1,258 @@
+"""Maximum likelihood for any distribution over images, as a Keras model (paper, section 4.1)."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfp_realnvp import health
+from tfp_realnvp.averaging import WeightAverages
+from tfp_realnvp.checks import check_data
+from tfp_realnvp.image_bijector import ImageBijector
+from tfp_realnvp.likelihood import bits_per_dim
+from tfp_realnvp.pixel_logit import check_levels, dequantize
+
+
+class FlowModel(tf_keras.Model):
+    """Trains a `tfd.Distribution` over images by `compile`, `fit`, `evaluate` and `predict`.
+
+    Data are images [N, H, W, C] of whole numbers in [0, levels), any integer or float type, as NumPy arrays or
+    `tf.data`; for a conditional flow, pairs (images, conditioning).
+
+        minimised = mean(-log_prob(images + noise)) + l2 * sum(v ** 2 over regularized variables)      nats per image
+
+    so that clip norm and `l2` mean what the paper's do. What is logged is in bits/dim: `loss`, the above over
+    H * W * C * ln 2, and `bits_per_dim`, without the penalty. Noise is uniform in [0, 1): drawn anew each training
+    step, the same in every evaluation. `predict` gives bits/dim per image, [N].
+
+    A step with a loss or gradient that is not finite changes no weight, and `fit` raises `FloatingPointError` that
+    names the step and the first layer that was not finite.
+
+    >>> flow = RealNVPImage(channels=1, num_scales=1, width=4, residual_blocks=0)
+    >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[4, 4, 1])
+    >>> model = FlowModel(tfd.TransformedDistribution(prior, flow))
+    >>> model.compile()
+    >>> history = model.fit(np.zeros([8, 4, 4, 1], np.uint8), epochs=2, verbose=0)
+    >>> sorted(history.history)
+    ['bits_per_dim', 'loss']
+    """
+
+    def __init__(
+        self, distribution, *, levels=256, dequantize=True, l2=5e-5, averaging=None, seed=0, name="flow_model"
+    ):
+        """Builds the model around `distribution`, whose variables it trains.
+
+        Args:
+          distribution: `tfd.Distribution` with a static event shape [H, W, C]; `log_prob` in nats, of pixels in
+            [0, levels). An `ImageBijector` in a `TransformedDistribution` receives `training` and `conditioning`.
+          levels: Python int.
+          dequantize: Python bool; add noise. False for pixels that are continuous already.
+          l2: float; weight of the penalty on the `regularized_variables` of the distribution's submodules.
+          averaging: float decay, or None; evaluate with moving averages of weights and statistics
+            (`WeightAverages`).
+          seed: Python int, of all noise.
+          name: Python str.
+        """
+        super().__init__(name=name)
+        check_levels(levels)
+        if not isinstance(distribution, tfp.distributions.Distribution):
+            raise TypeError(f"`distribution`={distribution!r}: must be a tfd.Distribution over images.")
+        if distribution.event_shape.rank != 3 or not distribution.event_shape.is_fully_defined():
+            raise ValueError(
+                f"`distribution` has event shape {distribution.event_shape}: must be a static [H, W, C]; give the base "
+                "distribution the shape of an image."
+            )
+        if l2 < 0:
+            raise ValueError(f"`l2`={l2}: must be 0 or more.")
+        self.distribution = distribution
+        self.levels = levels
+        self.dequantize = dequantize
+        self.l2 = l2
+        self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False, name="seed")
+        self._regularized = [v for m in distribution.submodules for v in getattr(m, "regularized_variables", ())]
+        self._evaluated_batches = _counter("evaluated_batches", 0)
+        self._failure = health.Failure()
+        self._loss = tf_keras.metrics.Mean(name="loss")
+        self._bits_per_dim = tf_keras.metrics.Mean(name="bits_per_dim")
+        # Keras finds layers, not the variables of tf.Modules: `summary` and HDF5 files need them in layers.
+        self.variable_groups = _group_variables(distribution.variables)
+        self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
+        self.built = True
+
+    @property
+    def metrics(self):
+        return [self._loss, self._bits_per_dim]
+
+    def get_config(self):
+        """The arguments but the distribution, which Keras can't describe: a model is rebuilt in code, then loaded."""
+        averaging = None if self.averages is None else self.averages.decay
+        return {"levels": self.levels, "dequantize": self.dequantize, "l2": self.l2, "averaging": averaging,
+                "name": self.name}
+
+    def compile(self, optimizer=None, **kwargs):
+        """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
+
+        Args:
+          optimizer: tf_keras optimizer, or its name.
+          **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as in Keras.
+        """
+        for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"`{name}`={kwargs[name]!r}: FlowModel's loss is the likelihood; leave `{name}` out.")
+        if optimizer is None:
+            optimizer = tf_keras.optimizers.Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
+        super().compile(optimizer=optimizer, **kwargs)
+        self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
+
+    def call(self, images, conditioning=None):
+        """Returns the bits/dim of each image, [N], with the noise of the next evaluation batch."""
+        log_prob = self._log_prob(self._pixels(images, self._evaluated_batches, 1), conditioning, training=False)
+        return bits_per_dim(log_prob, self.distribution.event_shape)
+
+    def train_step(self, data):
+        images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        context = tf.distribute.get_replica_context()
+        variables = self.trainable_variables
+        with tf.GradientTape() as tape, health.recording() as record:
+            log_prob = self._log_prob(self._pixels(images, step, 0), conditioning, training=True)
+            weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
+            objective = self._penalty() - tf.reduce_mean(weighted)
+            share = objective / context.num_replicas_in_sync
+        gradients = tape.gradient(share, variables)
+        if context.num_replicas_in_sync > 1:
+            gradients, record.sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [gradients, record.sums])
+        finite = self._failure.check(step, objective, record, gradients, variables)
+        # Zeros, not a branch: optimizers can't be called in one under every strategy. No weight becomes NaN, and
+        # nothing more is applied once a step has failed.
+        gradients = [tf.math.multiply_no_nan(g, tf.cast(finite, g.dtype)) for g in gradients]
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
+        if self.averages is not None:
+            self.averages.update()
+        return self._update_metrics(objective, log_prob, weights)
+
+    def test_step(self, data):
+        images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+        pixels = self._pixels(images, self._evaluated_batches, 1)
+        log_prob = self._log_prob(pixels, conditioning, training=False)
+        self._evaluated_batches.assign_add(1)
+        weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
+        return self._update_metrics(self._penalty() - tf.reduce_mean(weighted), log_prob, weights)
+
+    def predict_step(self, data):
+        images, conditioning, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
+        result = self(images, conditioning)
+        self._evaluated_batches.assign_add(1)
+        return result
+
+    def fit(self, x=None, y=None, *args, validation_data=None, callbacks=None, **kwargs):
+        """As in Keras; images are checked first, and a step that is not finite raises `FloatingPointError`."""
+        self._check("x", x)
+        if validation_data is not None:
+            pair = isinstance(validation_data, tuple)
+            self._check("validation_data", validation_data[0] if pair else validation_data)
+        self._failure.reset()
+        stop = _StopOnFailure(self._failure)
+        if isinstance(callbacks, tf_keras.callbacks.CallbackList):
+            callbacks.callbacks.insert(0, stop)
+            stop.set_model(self)
+        else:  # First, so that no other callback sees, or saves, a model after a failed step.
+            callbacks = [stop, *tf.nest.flatten(callbacks or [])]
+        return super().fit(x, y, *args, validation_data=validation_data, callbacks=callbacks, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        """As in Keras, with the averaged weights if the model keeps any; the same noise every time."""
+        self._check("x", x)
+        return self._with_averages(super().evaluate, x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        """Bits/dim of each image, [N]; weights and noise as in `evaluate`."""
+        self._check("x", x)
+        return self._with_averages(super().predict, x, *args, **kwargs)
+
+    def _with_averages(self, function, *args, **kwargs):
+        self._evaluated_batches.assign(0)
+        if self.averages is None:
+            return function(*args, **kwargs)
+        with self.averages.swapped_in():
+            return function(*args, **kwargs)
+
+    def _check(self, argument, data):
+        check_data(argument, data, self.distribution.event_shape, self.levels, whole=self.dequantize)
+
+    def _pixels(self, images, count, stream):
+        """Images with the noise of the `count`-th batch; `stream` 0 is training, 1 evaluation."""
+        if not self.dequantize:
+            return tf.cast(images, self.distribution.dtype)
+        context = tf.distribute.get_replica_context()
+        size, place = tf.shape(images)[0], {}
+        if context.num_replicas_in_sync > 1:  # Each its rows of the global batch's noise.
+            place = {
+                "first_row": context.replica_id_in_sync_group * size,
+                "rows": context.num_replicas_in_sync * size,
+            }
+        seed = tf.stack([tf.identity(self.seed), 2 * tf.identity(count) + stream])
+        return tf.cast(dequantize(images, self.levels, seed=seed, **place), self.distribution.dtype)
+
+    def _log_prob(self, pixels, conditioning, training):
+        bijector = getattr(self.distribution, "bijector", None)
+        keywords = {"training": training, "conditioning": conditioning}
+        if isinstance(bijector, ImageBijector):
+            return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
+        if isinstance(bijector, tfp.bijectors.Chain):
+            keywords = {b.name: keywords for b in bijector.bijectors if isinstance(b, ImageBijector)}
+            return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
+        if conditioning is not None:
+            raise ValueError(
+                f"data are pairs (images, conditioning), but {self.distribution} takes no conditioning; pass images "
+                "alone."
+            )
+        return self.distribution.log_prob(pixels)
+
+    def _penalty(self):
+        if not self._regularized:
+            return tf.zeros([], self.distribution.dtype)
+        return self.l2 * tf.add_n([tf.reduce_sum(v**2) for v in self._regularized])
+
+    def _update_metrics(self, objective, log_prob, weights):
+        self._loss.update_state(bits_per_dim(-objective, self.distribution.event_shape), tf.shape(log_prob)[0])
+        self._bits_per_dim.update_state(bits_per_dim(log_prob, self.distribution.event_shape), weights)
+        return {m.name: m.result() for m in self.metrics}
+
+
+class _StopOnFailure(tf_keras.callbacks.Callback):
+    """Raises as soon as a step has failed."""
+
+    def __init__(self, failure):
+        super().__init__()
+        self._failure = failure
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._failure.raise_if_any()
+
+
+class _VariableGroup(tf_keras.layers.Layer):
+    """Shows the variables of one part of a distribution to Keras."""
+
+    def __init__(self, variables, name):
+        super().__init__(name=name)
+        self.members = variables
+        self.built = True
+
+
+def _group_variables(variables):
+    """Groups by the first three parts of the name: one coupling each for `RealNVPImage`."""
+    groups = {}
+    for v in variables:
+        groups.setdefault(".".join(v.name.split(":")[0].split("/")[:-1][:3]) or "distribution", []).append(v)
+    return [_VariableGroup(members, name) for name, members in groups.items()]
+
+
+def _counter(name, initial):
+    return tf.Variable(
+        initial,
+        dtype=tf.int64,
+        trainable=False,
+        name=name,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+    )
