@@ -1,0 +1,1 @@
+"""Programs that reproduce the paper with `tfp_realnvp`."""

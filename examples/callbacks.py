@@ -1,0 +1,149 @@
+"""What happens during training: progress, log, checkpoints, sheets of samples. One job each."""
+
+import csv
+import pathlib
+import signal
+import sys
+import time
+
+import tensorflow as tf
+import tf_keras
+
+from examples import plots
+from tfp_realnvp import quantize
+
+
+class Progress(tf_keras.callbacks.Callback):
+    """A bar over the whole training with bits/dim and the time left; without a terminal, a line an interval."""
+
+    def __init__(self, start, steps):
+        super().__init__()
+        self._start, self._steps = start, steps
+        self._done, self._began = 0, time.time()
+        self._bar = tf_keras.utils.Progbar(steps - start, stateful_metrics=["bits_per_dim", "loss"])
+        self._terminal = sys.stdout.isatty()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._done += 1
+        if self._terminal and logs:
+            self._bar.update(self._done, [("bits_per_dim", logs["bits_per_dim"])], finalize=False)
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = self._start + self._done
+        left = (time.time() - self._began) / max(1, self._done) * (self._steps - step)
+        print(
+            f"\nstep {step}/{self._steps}: train {logs['bits_per_dim']:.3f}, held out {logs['val_bits_per_dim']:.3f} "
+            f"bits/dim; {left / 60:.1f} min left",
+            flush=True,
+        )
+
+
+class LossLog(tf_keras.callbacks.Callback):
+    """One CSV row an interval; rows after the step that training resumes from are dropped first."""
+
+    FIELDS = ("step", "loss", "bits_per_dim", "val_loss", "val_bits_per_dim")
+
+    def __init__(self, path, start):
+        super().__init__()
+        self._path = pathlib.Path(path)
+        rows = []
+        if self._path.exists():
+            with self._path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
+        with self._path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.FIELDS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"step": int(self.model.optimizer.iterations.numpy())} | {k: logs[k] for k in self.FIELDS[1:]}
+        with self._path.open("a", newline="") as file:
+            csv.DictWriter(file, self.FIELDS).writerow(row)
+
+
+class Checkpoints(tf_keras.callbacks.Callback):
+    """Saves at the end of each interval, and on the first Ctrl-C or SIGTERM, which then ends training.
+
+    An interval that a stop has cut goes on with the means it had: they are in the checkpoint with all else.
+    """
+
+    def __init__(self, manager):
+        super().__init__()
+        self._manager = manager
+        self._stopped_by = None
+        self._interval_means = None
+
+    def resume_interval(self):
+        """Keeps the metrics as restored, which Keras is about to reset."""
+        self._interval_means = [m.get_weights() for m in self.model.metrics]
+
+    def save(self):
+        """Saves under the current step."""
+        self._manager.save(checkpoint_number=int(self.model.optimizer.iterations.numpy()))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._interval_means is not None:
+            for metric, weights in zip(self.model.metrics, self._interval_means, strict=True):
+                metric.set_weights(weights)
+            self._interval_means = None
+
+    def on_train_begin(self, logs=None):
+        self._previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_end(self, logs=None):
+        self.release_signals()
+
+    def release_signals(self):
+        """Gives the signals back to their former handlers."""
+        for number, handler in getattr(self, "_previous", {}).items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def _on_signal(self, number, frame):
+        if self._stopped_by is not None:  # The second one does not wait.
+            self.release_signals()
+            raise KeyboardInterrupt
+        self._stopped_by = signal.Signals(number).name
+        print(f"\n{self._stopped_by}: saving at the next step; once more to stop at once", flush=True)
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._stopped_by is not None:
+            self.save()
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.save()
+        if self._stopped_by is not None:
+            raise KeyboardInterrupt
+
+
+class SampleSheets(tf_keras.callbacks.Callback):
+    """A sheet of samples, always from the same latents, as PNG and in TensorBoard."""
+
+    def __init__(self, directory, tensorboard, count=64, seed=0):
+        super().__init__()
+        self._directory = pathlib.Path(directory)
+        self._writer = tf.summary.create_file_writer(str(tensorboard))
+        self._count, self._seed = count, seed
+        self._sample = None
+
+    def write(self):
+        """Draws and writes the sheet of the current step; returns its path."""
+        model = self.model
+        if self._sample is None:
+            self._sample = tf.function(
+                lambda: quantize(model.distribution.sample(self._count, seed=[self._seed, 0]), model.levels)
+            )
+        with model.evaluation_weights():
+            samples = self._sample().numpy()
+        step = int(model.optimizer.iterations.numpy())
+        sheet = plots.image_sheet(samples, levels=model.levels)
+        path = self._directory / f"samples_{step:07d}.png"
+        plots.write_png(path, sheet)
+        with self._writer.as_default():
+            tf.summary.image("samples", sheet[None], step=step)
+        self._writer.flush()
+        return path
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.write()

@@ -1,0 +1,76 @@
+"""What a training run is: its data, its flow, how long and how fast it learns."""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from examples import configs
+from examples.data import ImageData
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """Where data may come from, as the flags say."""
+
+    data_dir: str | None = None
+    folder: str | None = None
+    image_size: int = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One experiment.
+
+    Attributes:
+      load: from `Sources` to the images.
+      flow: arguments of `RealNVPImage`; channels and levels come from the data.
+      steps: training steps.
+      evaluations: how often on the way held-out bits/dim, a sheet of samples and a checkpoint are made.
+      batch_size: images a step, over all replicas.
+      learning_rate: of Adam (b1 0.9, b2 0.999, eps 1e-8), global norm clipped to 100.
+      cosine_decay: the learning rate falls to 0 over the steps, on a half cosine.
+      averaging: decay of the averaged weights that are evaluated, or None.
+      l2: penalty on weight-norm gains, see `FlowModel`.
+      flip: train on horizontal mirror images too.
+      validation_images: how many of the validation images are used on the way; None for all.
+      test_images: how many of the first test images the end result stands for; None for all.
+      steps_per_execution: as in Keras' `compile`.
+    """
+
+    load: Callable[[Sources], ImageData]
+    flow: Mapping[str, Any]
+    steps: int
+    evaluations: int
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    cosine_decay: bool = False
+    averaging: float | None = None
+    l2: float = 5e-5
+    flip: bool = False
+    validation_images: int | None = None
+    test_images: int | None = None
+    steps_per_execution: int = 1
+
+    def __post_init__(self):
+        for name in ("steps", "evaluations", "batch_size", "steps_per_execution"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}`={getattr(self, name)}: must be at least 1.")
+
+    @property
+    def interval(self):
+        """Steps between evaluations."""
+        return max(1, self.steps // self.evaluations)
+
+
+def names():
+    """The names of all configs."""
+    return sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
+
+
+def get(name):
+    """Returns the config of examples/configs/NAME.py; raises ValueError for an unknown name."""
+    if name not in names():
+        raise ValueError(f"`config`={name!r}: must be one of {', '.join(names())}; each is a file in examples/configs.")
+    return importlib.import_module(f"examples.configs.{name}").CONFIG

@@ -1,0 +1,13 @@
+"""scikit-learn's 8x8 digits, 17 grey levels: the embedded default."""
+
+from examples import data
+from examples.config import Config
+
+CONFIG = Config(
+    load=lambda sources: data.digits(),
+    flow={"num_scales": 2, "width": 32, "residual_blocks": 2},
+    steps=1500,
+    evaluations=6,
+    cosine_decay=True,
+    averaging=0.99,
+)

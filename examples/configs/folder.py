@@ -1,0 +1,15 @@
+"""Any directory of pictures: --folder says which, --image_size to what square they are cut."""
+
+from examples import data
+from examples.config import Config
+
+CONFIG = Config(
+    load=lambda sources: data.folder(sources.folder, sources.image_size),
+    flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
+    steps=2000,
+    evaluations=10,
+    cosine_decay=True,
+    averaging=0.995,
+    flip=True,
+    validation_images=512,
+)

@@ -1,0 +1,15 @@
+"""32x32 colour crops of scikit-learn's two bundled photographs: real pictures, no download."""
+
+from examples import data
+from examples.config import Config
+
+CONFIG = Config(
+    load=lambda sources: data.photo_patches(),
+    flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
+    steps=2000,
+    evaluations=8,
+    cosine_decay=True,
+    averaging=0.995,
+    flip=True,
+    validation_images=512,
+)

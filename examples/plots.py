@@ -1,0 +1,98 @@
+"""Pictures of pictures: sheets of images, written as PNG."""
+
+import math
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+_GREY = 128  # of gaps: mid-grey stands out from both dark and light images
+
+
+def image_sheet(images, columns=None, *, min_side=64, levels=256):
+    """Returns a uint8 array [height, width, 3]: the images side by side, row by row, with grey gaps of 2 pixels.
+
+    Args:
+      images: integer array [N, H, W, C] of values in [0, levels), C 1 (grey) or 3 (red, green, blue), N at least 1.
+      columns: int, images in a row; default: as many as make the grid nearly square.
+      min_side: int, pixels; images whose shorter side has fewer are enlarged, by the smallest whole factor that gives
+        it as many. Pixels are repeated, so what is seen is what the model made. 1 enlarges nothing.
+      levels: int, at least 2; level `levels - 1` is shown as 255.
+
+    Raises:
+      ValueError: if an argument breaks its rule.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or 0 in images.shape or images.shape[-1] not in (1, 3):
+        raise ValueError(f"`images` has shape {images.shape}: must be [N, H, W, C] with N at least 1 and C 1 or 3.")
+    if not np.issubdtype(images.dtype, np.integer):
+        raise ValueError(f"`images` is {images.dtype}: must be whole numbers; use `tfp_realnvp.quantize` on real ones.")
+    _check_int("min_side", min_side, 1)
+    _check_int("levels", levels, 2)
+    if columns is not None:
+        _check_int("columns", columns, 1)
+    if images.min() < 0 or images.max() >= levels:
+        raise ValueError(f"`images` holds {images.min()} to {images.max()}: must lie in [0, `levels`={levels}).")
+
+    count, height, width, _ = images.shape
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    factor = math.ceil(min_side / min(height, width))
+    # Exact rounding in whole numbers; wide ones, since 255 * 255 leaves uint8.
+    tiles = ((images.astype(np.int64) * 255 * 2 + levels - 1) // (2 * (levels - 1))).astype(np.uint8)
+    tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
+    height, width = height * factor + 2, width * factor + 2
+    grid = np.full((rows * columns, height, width, 3), _GREY, np.uint8)
+    grid[:count, :-2, :-2] = tiles
+    sheet = grid.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    return sheet[:-2, :-2]
+
+
+def side_by_side(left, right, *, gap=16):
+    """Returns a uint8 array [height, width, 3]: two sheets, tops aligned, with `gap` pixels of grey between them."""
+    for name, sheet in (("left", left), ("right", right)):
+        _check_sheet(name, sheet)
+    height, middle = max(left.shape[0], right.shape[0]), left.shape[1] + gap
+    both = np.full((height, middle + right.shape[1], 3), _GREY, np.uint8)
+    both[: left.shape[0], : left.shape[1]] = left
+    both[: right.shape[0], middle:] = right
+    return both
+
+
+def write_png(path, array):
+    """Writes a uint8 array [H, W, 3] as a PNG file; its directory is created if need be.
+
+    The file appears whole or not at all: whoever looks at it during training never sees half a picture.
+
+    Args:
+      path: str or path that ends in .png; a file there is replaced.
+      array: uint8 array [H, W, 3], no size 0.
+
+    Raises:
+      ValueError: if an argument breaks its rule.
+    """
+    path = pathlib.Path(path)
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"`path`={str(path)!r}: must end in .png, the format that is written.")
+    _check_sheet("array", array)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Beside its destination: os.replace is atomic only within a file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(tf.io.encode_png(array).numpy())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _check_int(name, value, smallest):
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < smallest:
+        raise ValueError(f"`{name}`={value!r}: must be an int of at least {smallest}.")
+
+
+def _check_sheet(name, array):
+    valid = isinstance(array, np.ndarray) and array.dtype == np.uint8 and array.ndim == 3
+    if not valid or array.shape[-1] != 3 or 0 in array.shape:
+        found = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+        raise ValueError(f"`{name}` is {found}: must be a uint8 array [H, W, 3], no size 0; see `image_sheet`.")

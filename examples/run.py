@@ -1,0 +1,96 @@
+"""The directory of a run: what belongs to it, and that it belongs to this run."""
+
+import dataclasses
+import json
+import pathlib
+import tempfile
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """Paths of a run.
+
+    Attributes:
+      directory: where everything of the run lies.
+      identity: what the run is: config, data, seed. A checkpoint of another identity is refused.
+    """
+
+    directory: pathlib.Path
+    identity: dict
+
+    @property
+    def checkpoints(self):
+        return self.directory / "checkpoints"
+
+    @property
+    def tensorboard(self):
+        return self.directory / "tensorboard"
+
+    @property
+    def log(self):
+        return self.directory / "log.csv"
+
+    @property
+    def result(self):
+        return self.directory / "result.json"
+
+
+def check_directory(directory):
+    """Creates the run's directory; raises if something else lies there or nothing can be written to it."""
+    directory = pathlib.Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise NotADirectoryError(f"`run_dir`={directory}: is a file; name a directory for the run.")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / "checkpoints").is_dir():
+        raise FileExistsError(
+            f"`run_dir`={directory}: holds files that are not a run's; name a new or empty directory, or one that a "
+            "run has written."
+        )
+    try:
+        (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f"`run_dir`={directory}: can't be written to ({error.strerror}); name a directory that can, or free space."
+        ) from error
+    return directory
+
+
+def restore(run, checkpoint, manager):
+    """Restores the newest checkpoint of the run into `checkpoint`; returns whether there was one.
+
+    Raises:
+      ValueError: if the checkpoint can't be read, or was written by a run of another identity.
+    """
+    path = manager.latest_checkpoint
+    if path is None:
+        return False
+    remedy = f"name another `run_dir`, or delete {run.directory} to start anew"
+    try:
+        reader = tf.train.load_checkpoint(path)
+        name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
+        if not reader.has_tensor(name):
+            raise ValueError(f"checkpoint {path} was not written by examples.train; {remedy}.")
+        theirs = json.loads(reader.get_tensor(name).decode())
+    except (tf.errors.OpError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"checkpoint {path} can't be read: {error}; it is damaged. {_older(manager, path, remedy)}.") from error
+    ours = json.loads(json.dumps(run.identity))
+    different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
+    if different:
+        changes = "; ".join(f"{k}: {theirs.get(k)!r} there, {ours.get(k)!r} now" for k in different)
+        raise ValueError(f"checkpoint {path} is of another run ({changes}); {remedy}.")
+    try:
+        checkpoint.restore(path).assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ValueError(f"checkpoint {path} can't be restored: {first}. {_older(manager, path, remedy)}.") from error
+    return True
+
+
+def _older(manager, path, remedy):
+    older = [c for c in manager.checkpoints if c != path]
+    if not older:
+        return remedy[0].upper() + remedy[1:]
+    return f"Delete {path}.* and put {pathlib.Path(older[-1]).name!r} into {pathlib.Path(path).parent}/checkpoint to go on from there; or {remedy}"
