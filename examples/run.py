@@ -75,7 +75,9 @@ def restore(run, checkpoint, manager):
             raise ValueError(f"checkpoint {path} was not written by examples.train; {remedy}.")
         theirs = json.loads(reader.get_tensor(name).decode())
     except (tf.errors.OpError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"checkpoint {path} can't be read: {error}; it is damaged. {_older(manager, path, remedy)}.") from error
+        raise ValueError(
+            f"checkpoint {path} can't be read: {error}; it is damaged. {_older(manager, path, remedy)}."
+        ) from error
     ours = json.loads(json.dumps(run.identity))
     different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
     if different:
@@ -93,4 +95,5 @@ def _older(manager, path, remedy):
     older = [c for c in manager.checkpoints if c != path]
     if not older:
         return remedy[0].upper() + remedy[1:]
-    return f"Delete {path}.* and put {pathlib.Path(older[-1]).name!r} into {pathlib.Path(path).parent}/checkpoint to go on from there; or {remedy}"
+    pointer = pathlib.Path(path).parent / "checkpoint"
+    return f"To go on from {pathlib.Path(older[-1]).name}, make it the model_checkpoint_path in {pointer}; or {remedy}"

@@ -37,8 +37,12 @@ flags.DEFINE_integer("image_size", 32, "Pictures of --folder are cut to squares 
 flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.")
 flags.DEFINE_enum("preset", None, ["paper", "released"], "Variant of the flow. Default: the config's, or released.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.")
-flags.DEFINE_enum("strategy", "default", ["default", "mirrored", "tpu"], "tf.distribute strategy: mirrored takes all "
-                  "GPUs of this machine.")
+flags.DEFINE_enum(
+    "strategy",
+    "default",
+    ["default", "mirrored", "tpu"],
+    "tf.distribute strategy: mirrored takes all GPUs of this machine.",
+)
 flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
 
 
@@ -66,8 +70,11 @@ def build_model(config, images, seed):
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[height, width, channels])
     distribution = tfd.TransformedDistribution(prior, flow, name="images")
     model = FlowModel(distribution, levels=images.levels, averaging=config.averaging, l2=config.l2, seed=seed)
-    rate = tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps) if config.cosine_decay else (
-        config.learning_rate)
+    rate = (
+        tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
+        if config.cosine_decay
+        else (config.learning_rate)
+    )
     model.compile(
         tf_keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
         steps_per_execution=config.steps_per_execution,

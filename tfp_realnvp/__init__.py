@@ -4,7 +4,7 @@ Direction: `forward` maps latents to images, `inverse` images to latents (the pa
 """
 
 from tfp_realnvp.batch_norm import FlowBatchNorm, RunningStatistics
-from tfp_realnvp.conditioners import CouplingNetwork, ResidualNetwork
+from tfp_realnvp.conditioners import CouplingNetwork
 from tfp_realnvp.coupling import AffineCoupling
 from tfp_realnvp.factor_out import FactorOut
 from tfp_realnvp.image_bijector import Composition, ImageBijector
@@ -12,7 +12,28 @@ from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
 from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
+from tfp_realnvp.residual_network import ResidualNetwork
 from tfp_realnvp.squeeze import Squeeze
 from tfp_realnvp.training import FlowModel
 
+__all__ = [
+    "PRESETS",
+    "AffineCoupling",
+    "ChannelHalves",
+    "Checkerboard",
+    "Composition",
+    "CouplingNetwork",
+    "FactorOut",
+    "FlowBatchNorm",
+    "FlowModel",
+    "ImageBijector",
+    "PixelLogit",
+    "RealNVPImage",
+    "ResidualNetwork",
+    "RunningStatistics",
+    "Squeeze",
+    "bits_per_dim",
+    "dequantize",
+    "quantize",
+]
 __version__ = "0.1.0"

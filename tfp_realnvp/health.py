@@ -5,8 +5,6 @@ import contextvars
 
 import tensorflow as tf
 
-_record = contextvars.ContextVar("tfp_realnvp_health", default=None)
-
 
 class HealthRecord:
     """Layers in the order of their evaluation, each with a scalar that is finite if the layer's output was."""
@@ -19,6 +17,9 @@ class HealthRecord:
     def accepts(self):
         """Whether a tensor made here and now can be used where the record was opened (not inside a loop body)."""
         return (None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()) is self._graph
+
+
+_record: contextvars.ContextVar[HealthRecord | None] = contextvars.ContextVar("tfp_realnvp_health", default=None)
 
 
 @contextlib.contextmanager

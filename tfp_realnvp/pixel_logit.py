@@ -51,9 +51,7 @@ class PixelLogit(tfp.bijectors.Bijector):
             self.alpha = alpha
             # p at the top of the pixel range is 1 - upper: 1 for the paper's squash.
             self._upper = 0.0 if squash == "paper" else alpha
-            super().__init__(
-                forward_min_event_ndims=0, validate_args=validate_args, parameters=parameters, name=name
-            )
+            super().__init__(forward_min_event_ndims=0, validate_args=validate_args, parameters=parameters, name=name)
 
     @classmethod
     def _parameter_properties(cls, dtype):

@@ -4,12 +4,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.batch_norm import FlowBatchNorm, check_channels
-from tfp_realnvp.conditioners import CouplingNetwork, check_positive
+from tfp_realnvp.conditioners import CouplingNetwork
 from tfp_realnvp.coupling import AffineCoupling
 from tfp_realnvp.factor_out import FactorOut
 from tfp_realnvp.image_bijector import Composition
 from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit
+from tfp_realnvp.residual_network import check_positive
 from tfp_realnvp.squeeze import Squeeze
 
 # Where the paper and the authors' released program differ.
@@ -154,10 +155,8 @@ class RealNVPImage(Composition):
             network = CouplingNetwork(mask, channels, width, **self._network_options)
             parts = [AffineCoupling(mask, network, gain=gain, name="coupling", **self._coupling_options)]
             if self._network_options["batch_norm"]:
-                statistics = self._network_options["statistics"]
-                parts.append(
-                    FlowBatchNorm(channels, mask, dtype=self._coupling_options["dtype"], name="output_norm", **statistics)
-                )
+                options = {"dtype": self._coupling_options["dtype"], **self._network_options["statistics"]}
+                parts.append(FlowBatchNorm(channels, mask, name="output_norm", **options))
         return parts
 
     def _check_input(self, x, training):
@@ -177,7 +176,7 @@ class RealNVPImage(Composition):
 
     @property
     def regularized_variables(self):
-        """What the released program penalises with 5e-5 * sum(v ** 2): weight-norm gains and checkerboard tanh gains."""
+        """Weight-norm gains and checkerboards' tanh gains, penalised by 5e-5 * sum(v ** 2) in training."""
         gains = [m.gain for m in self.submodules if getattr(m, "gain", None) is not None]
         tanh_gains = [
             m.log_scale_gain

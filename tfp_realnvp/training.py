@@ -1,5 +1,7 @@
 """Maximum likelihood for any distribution over images, as a Keras model (paper, section 4.1)."""
 
+import contextlib
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
@@ -85,8 +87,13 @@ class FlowModel(tf_keras.Model):
     def get_config(self):
         """The arguments but the distribution, which Keras can't describe: a model is rebuilt in code, then loaded."""
         averaging = None if self.averages is None else self.averages.decay
-        return {"levels": self.levels, "dequantize": self.dequantize, "l2": self.l2, "averaging": averaging,
-                "name": self.name}
+        return {
+            "levels": self.levels,
+            "dequantize": self.dequantize,
+            "l2": self.l2,
+            "averaging": averaging,
+            "name": self.name,
+        }
 
     def compile(self, optimizer=None, **kwargs):
         """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
@@ -169,11 +176,15 @@ class FlowModel(tf_keras.Model):
         self._check("x", x)
         return self._with_averages(super().predict, x, *args, **kwargs)
 
+    @contextlib.contextmanager
+    def evaluation_weights(self):
+        """Within the block the distribution has the weights that `evaluate` uses: the averages, if there are any."""
+        with self.averages.swapped_in() if self.averages is not None else contextlib.nullcontext():
+            yield
+
     def _with_averages(self, function, *args, **kwargs):
         self._evaluated_batches.assign(0)
-        if self.averages is None:
-            return function(*args, **kwargs)
-        with self.averages.swapped_in():
+        with self.evaluation_weights():
             return function(*args, **kwargs)
 
     def _check(self, argument, data):
@@ -241,7 +252,7 @@ class _VariableGroup(tf_keras.layers.Layer):
 
 def _group_variables(variables):
     """Groups by the first three parts of the name: one coupling each for `RealNVPImage`."""
-    groups = {}
+    groups: dict[str, list[tf.Variable]] = {}
     for v in variables:
         groups.setdefault(".".join(v.name.split(":")[0].split("/")[:-1][:3]) or "distribution", []).append(v)
     return [_VariableGroup(members, name) for name, members in groups.items()]

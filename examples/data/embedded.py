@@ -1,0 +1,66 @@
+"""Images that scikit-learn brings along: no download."""
+
+import numpy as np
+
+from examples.data.image_data import ImageData, check_int, import_extra
+
+# Columns of the photographs (640 wide) that are held out; a strip amid each picture resembles the rest of it.
+_PHOTO_COLUMNS = {"train": ((0, 288), (352, 416), (480, 640)), "validation": ((288, 352),), "test": ((416, 480),)}
+
+
+def digits():
+    """Returns scikit-learn's 1,797 handwritten digits: 8x8x1, 17 levels; 1,397 to train, 200 and 200 held out."""
+    datasets = import_extra("sklearn.datasets")
+    images = datasets.load_digits().images.astype(np.uint8)[..., np.newaxis]
+    images = images[_fixed_order(len(images))]
+    return ImageData(
+        name=f"digits (scikit-learn {import_extra('sklearn').__version__})",
+        train=images[:-400],
+        validation=images[-400:-200],
+        test=images[-200:],
+        levels=17,
+        splits={"train": "first 1397 of a fixed shuffle", "validation": "next 200", "test": "last 200"},
+    )
+
+
+def photo_patches(size=32, stride=4):
+    """Returns square crops of scikit-learn's two photographs, at every `stride`-th row and column: size x size x 3.
+
+    No pixel is shared between splits: each takes its own columns of the photographs. With the defaults there are
+    21,186 crops to train and 1,782 in each of the others; neighbours overlap, so a split says less than its size.
+
+    Args:
+      size: int in [1, 64], pixels.
+      stride: int, pixels from one crop to the next, at least 1.
+
+    Raises:
+      ImportError: without scikit-learn or Pillow.
+      ValueError: if `size` or `stride` is out of range.
+    """
+    check_int("size", size, 1, "the side of a crop in pixels")
+    check_int("stride", stride, 1, "the pixels from one crop to the next")
+    if size > 64:
+        raise ValueError(f"`size`={size}: must be at most 64, the width of the strips that are held out.")
+    import_extra("PIL")  # scikit-learn's own message would not name our extra
+    datasets = import_extra("sklearn.datasets")
+    photos = [datasets.load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
+    crops = {}
+    for split, strips in _PHOTO_COLUMNS.items():
+        grids = []
+        for photo in photos:
+            for left, right in strips:
+                views = np.lib.stride_tricks.sliding_window_view(photo[:, left:right], (size, size), axis=(0, 1))
+                grids.append(views[::stride, ::stride].transpose(0, 1, 3, 4, 2).reshape(-1, size, size, 3))
+        images = np.concatenate(grids)
+        crops[split] = images[_fixed_order(len(images))]
+    return ImageData(
+        name=f"{size}x{size} crops of china.jpg and flower.jpg (scikit-learn {import_extra('sklearn').__version__})",
+        levels=256,
+        splits={split: f"columns {strips}, every {stride} pixels" for split, strips in _PHOTO_COLUMNS.items()},
+        **crops,
+    )
+
+
+def _fixed_order(count):
+    # The legacy generator: NumPy promises that its streams never change.
+    return np.random.RandomState(0).permutation(count)

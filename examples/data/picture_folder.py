@@ -1,0 +1,100 @@
+"""Any directory of pictures."""
+
+import concurrent.futures
+import hashlib
+import pathlib
+
+import numpy as np
+
+from examples.data.image_data import ImageData, check_int, import_extra
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
+_HELD_OUT = 0.05  # share of a folder in each of validation and test
+
+
+def folder(path, size):
+    """Returns the pictures below a directory, as size x size x 3.
+
+    A picture is reduced until its short side is `size` (bicubic, antialiased) and its central square kept. Pictures are
+    files that end in .png, .jpg, .jpeg, .bmp, .gif (first frame) or .webp and don't start with a dot. A hash of its
+    name below `path` says where a picture goes: about 5 % are held out for validation and 5 % for testing, and a
+    picture that is added moves no other. Only if no name hashes to one of these, it takes the picture closest to it.
+
+    Args:
+      path: str or path of a directory with at least 3 pictures, in it or in directories below.
+      size: int, pixels.
+
+    Raises:
+      FileNotFoundError, NotADirectoryError: if there is no directory `path`.
+      ImportError: without Pillow or tqdm.
+      ValueError: if `size` is not positive, there are too few pictures, or one is damaged, too small or has more than
+        8 bits a channel; it is named.
+    """
+    check_int("size", size, 1, "the side of an image in pixels")
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"`path`={str(path)!r}: does not exist; give a directory of pictures.")
+    if not path.is_dir():
+        raise NotADirectoryError(f"`path`={str(path)!r}: is a file; give the directory that holds the pictures.")
+    files = [f for f in path.rglob("*") if f.suffix.lower() in _SUFFIXES and f.name[0] != "." and f.is_file()]
+    if len(files) < 3:
+        raise ValueError(
+            f"`path`={str(path)!r}: holds {len(files)} pictures ({', '.join(_SUFFIXES)}): must hold at least 3, to "
+            "train, validate and test; add some."
+        )
+    ranked = sorted((_unit_hash(f.relative_to(path).as_posix()), f) for f in files)
+    num_test = max(1, sum(rank < _HELD_OUT for rank, _ in ranked))
+    num_held_out = min(max(num_test + 1, sum(rank < 2 * _HELD_OUT for rank, _ in ranked)), len(files) - 1)
+    num_test = min(num_test, num_held_out - 1)
+    images = _read_pictures([f for _, f in ranked], size)
+    return ImageData(
+        name=f"folder {path.resolve().name}, {len(files)} pictures at {size}x{size}",
+        train=images[num_held_out:],
+        validation=images[num_test:num_held_out],
+        test=images[:num_test],
+        levels=256,
+        splits={
+            "train": "the rest",
+            "validation": f"the next {num_held_out - num_test} by hashed name",
+            "test": f"the first {num_test} by hashed name",
+        },
+    )
+
+
+def _read_pictures(files, size):
+    """Returns uint8 [N, size, size, 3]; decodes on several threads."""
+    pillow, tqdm = import_extra("PIL.Image"), import_extra("tqdm")
+    orient = import_extra("PIL.ImageOps").exif_transpose
+
+    def read(file):
+        try:
+            with pillow.open(file) as picture:
+                # Pillow would clip these to 255, not rescale them.
+                deep = picture.mode[0] in "IF"
+                picture = orient(picture).convert("RGB")
+        except Exception as error:  # decoders raise nearly anything
+            raise ValueError(f"picture {str(file)!r}: can't be read ({error}); repair or remove it.") from error
+        width, height = picture.size
+        side = min(width, height)
+        if deep:
+            raise ValueError(f"picture {str(file)!r}: has more than 8 bits a channel; convert it to 8 bits.")
+        if side < size:
+            raise ValueError(
+                f"picture {str(file)!r}: is {width}x{height}, smaller than `size`={size}; remove it or lower `size`."
+            )
+        # Reduces and crops in one; the crop may begin at half a pixel.
+        left, top = (width - side) / 2, (height - side) / 2
+        box = (left, top, left + side, top + side)
+        return np.asarray(picture.resize((size, size), pillow.Resampling.BICUBIC, box=box))
+
+    images = np.empty((len(files), size, size, 3), np.uint8)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        done = tqdm.tqdm(pool.map(read, files), "reading pictures", len(files), disable=len(files) <= 500)
+        for i, image in enumerate(done):
+            images[i] = image
+    return images
+
+
+def _unit_hash(text):
+    """Returns a float in [0, 1) that depends on the text alone."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big") / 2**48
