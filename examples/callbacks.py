@@ -19,21 +19,19 @@ class Progress(tf_keras.callbacks.Callback):
     def __init__(self, start, steps):
         super().__init__()
         self._start, self._steps = start, steps
-        self._done, self._began = 0, time.time()
-        self._bar = tf_keras.utils.Progbar(steps - start, stateful_metrics=["bits_per_dim", "loss"])
-        self._terminal = sys.stdout.isatty()
+        self._began = time.time()
+        self._bar = tf_keras.utils.Progbar(steps - start, stateful_metrics=["bits_per_dim"]) if _on_terminal() else None
 
     def on_train_batch_end(self, batch, logs=None):
-        self._done += 1
-        if self._terminal and logs:
-            self._bar.update(self._done, [("bits_per_dim", logs["bits_per_dim"])], finalize=False)
+        if self._bar is not None:
+            self._bar.update(step_of(self.model) - self._start, [("bits_per_dim", logs["bits_per_dim"])])
 
     def on_epoch_end(self, epoch, logs=None):
-        step = self._start + self._done
-        left = (time.time() - self._began) / max(1, self._done) * (self._steps - step)
+        step = step_of(self.model)
+        left = (time.time() - self._began) / (step - self._start) * (self._steps - step)
         print(
-            f"\nstep {step}/{self._steps}: train {logs['bits_per_dim']:.3f}, held out {logs['val_bits_per_dim']:.3f} "
-            f"bits/dim; {left / 60:.1f} min left",
+            f"{'' if self._bar is None else chr(10)}step {step}/{self._steps}: train {logs['bits_per_dim']:.3f}, held "
+            f"out {logs['val_bits_per_dim']:.3f} bits/dim; {left / 60:.1f} min left",
             flush=True,
         )
 
@@ -56,7 +54,7 @@ class LossLog(tf_keras.callbacks.Callback):
             writer.writerows(rows)
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {"step": int(self.model.optimizer.iterations.numpy())} | {k: logs[k] for k in self.FIELDS[1:]}
+        row = {"step": step_of(self.model)} | {k: logs[k] for k in self.FIELDS[1:]}
         with self._path.open("a", newline="") as file:
             csv.DictWriter(file, self.FIELDS).writerow(row)
 
@@ -78,8 +76,14 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self._interval_means = [m.get_weights() for m in self.model.metrics]
 
     def save(self):
-        """Saves under the current step."""
-        self._manager.save(checkpoint_number=int(self.model.optimizer.iterations.numpy()))
+        """Saves under the current step; the checkpoint before it is kept if that fails."""
+        try:
+            self._manager.save(checkpoint_number=step_of(self.model))
+        except (OSError, tf.errors.OpError) as error:
+            raise OSError(
+                f"no checkpoint could be written to {self._manager.directory} ({error}); free space there and run the "
+                f"same command again, which resumes from {self._manager.latest_checkpoint}."
+            ) from error
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._interval_means is not None:
@@ -136,7 +140,7 @@ class SampleSheets(tf_keras.callbacks.Callback):
             )
         with model.evaluation_weights():
             samples = self._sample().numpy()
-        step = int(model.optimizer.iterations.numpy())
+        step = step_of(model)
         sheet = plots.image_sheet(samples, levels=model.levels)
         path = self._directory / f"samples_{step:07d}.png"
         plots.write_png(path, sheet)
@@ -147,3 +151,12 @@ class SampleSheets(tf_keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.write()
+
+
+def step_of(model):
+    """Training steps taken."""
+    return int(model.optimizer.iterations.numpy())
+
+
+def _on_terminal():
+    return sys.stdout.isatty()

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from absl import app, flags
+from absl import app, flags, logging
 
 from examples import callbacks as cb
 from examples import config as config_lib
@@ -113,7 +113,7 @@ def segments(step, steps, interval):
 
 def train(config, images, model, run, manager):
     """Trains from where the checkpoint left off to the config's steps."""
-    start = int(model.optimizer.iterations.numpy())
+    start = cb.step_of(model)
     checkpoints = cb.Checkpoints(manager)
     sheets = cb.SampleSheets(run.directory, run.tensorboard / "samples", seed=run.identity["seed"])
     for callback in (checkpoints, sheets):
@@ -163,7 +163,7 @@ def evaluate(config, images, model, run):
         "images": len(test),
         "noise_draws": 1,
         "weights": "averaged" if config.averaging else "last",
-        "step": int(model.optimizer.iterations.numpy()),
+        "step": cb.step_of(model),
         "command": " ".join(["python -m examples.train", *sys.argv[1:]]),
         "identity": run.identity,
         "versions": {m.__name__: m.__version__ for m in (tf, tfp, tf_keras, np)},
@@ -191,7 +191,7 @@ def prepare():
     parameters = sum(int(np.prod(v.shape)) for v in model.distribution.trainable_variables)
     print(
         f"{FLAGS.config}: {len(images.train):,} training images of {images.name}, {images.image_shape}; "
-        f"{parameters:,} parameters; {'resuming at' if resumed else 'from'} step {int(model.optimizer.iterations)} of "
+        f"{parameters:,} parameters; {'resuming at' if resumed else 'from'} step {cb.step_of(model)} of "
         f"{config.steps}",
         flush=True,
     )
@@ -201,17 +201,18 @@ def prepare():
 def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
+    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every save.
     try:
         config, images, run, model, manager = prepare()
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
-    began, first_step = time.time(), int(model.optimizer.iterations)
+    began, first_step = time.time(), cb.step_of(model)
     try:
         train(config, images, model, run, manager)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command resumes from {manager.latest_checkpoint}", flush=True)
         sys.exit(130)
-    except FloatingPointError as error:
+    except (FloatingPointError, OSError) as error:
         sys.exit(f"error: {error}\nlast good checkpoint: {manager.latest_checkpoint}")
     if config.steps > first_step:
         seconds, seen = time.time() - began, (config.steps - first_step) * config.batch_size
