@@ -58,6 +58,22 @@ class Config:
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}`={getattr(self, name)}: must be at least 1.")
 
+    def check_images(self, images):
+        """Raises ValueError if these images can't be trained on; before a model is built for them."""
+        height, width, _ = images.image_shape
+        divisor = 2 ** (self.flow.get("num_scales", 1) - 1)
+        if height % divisor or width % divisor:
+            raise ValueError(
+                f"the images are {height}x{width}: height and width must be divisible by 2 ** (num_scales - 1) = "
+                f"{divisor}; for --config=folder choose another --image_size, e.g. "
+                f"--image_size={max(1, min(height, width) // divisor) * divisor}, else lower `num_scales`."
+            )
+        if len(images.train) < self.batch_size:
+            raise ValueError(
+                f"`batch_size`={self.batch_size}: must be at most the number of training images, {len(images.train)}; "
+                "add images, or lower it in the config."
+            )
+
     @property
     def interval(self):
         """Steps between evaluations."""

@@ -38,18 +38,21 @@ class Run:
 
 
 def check_directory(directory):
-    """Creates the run's directory; raises if something else lies there or nothing can be written to it."""
+    """Raises if something else lies there or nothing can be written to it; creates nothing.
+
+    So a command that is refused for another reason, e.g. its data, leaves no trace.
+    """
     directory = pathlib.Path(directory)
-    if directory.exists() and not directory.is_dir():
-        raise NotADirectoryError(f"`run_dir`={directory}: is a file; name a directory for the run.")
+    nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"`run_dir`={directory}: {nearest} is a file; name a directory for the run.")
     if directory.is_dir() and any(directory.iterdir()) and not (directory / "checkpoints").is_dir():
         raise FileExistsError(
             f"`run_dir`={directory}: holds files that are not a run's; name a new or empty directory, or one that a "
             "run has written."
         )
     try:
-        (directory / "checkpoints").mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
+        with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
         raise PermissionError(
@@ -65,9 +68,15 @@ def restore(run, checkpoint, manager):
       ValueError: if the checkpoint can't be read, or was written by a run of another identity.
     """
     path = manager.latest_checkpoint
-    if path is None:
-        return False
     remedy = f"name another `run_dir`, or delete {run.directory} to start anew"
+    if path is None:
+        written = sorted(run.checkpoints.glob("step-*.index"))
+        if written:
+            raise ValueError(
+                f"{run.checkpoints / 'checkpoint'} is missing or damaged and names no checkpoint, though there is "
+                f'{written[-1].stem}; write model_checkpoint_path: "{written[-1].stem}" to it to go on, or {remedy}.'
+            )
+        return False
     try:
         reader = tf.train.load_checkpoint(path)
         name = "identity/.ATTRIBUTES/VARIABLE_VALUE"

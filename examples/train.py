@@ -33,10 +33,10 @@ flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_l
 flags.DEFINE_string("run_dir", None, "Directory of the run. Default: runs/NAME of the config.")
 flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: TFDS's own.")
 flags.DEFINE_string("folder", None, "Directory of pictures, for --config=folder.")
-flags.DEFINE_integer("image_size", 32, "Pictures of --folder are cut to squares of this side.")
-flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.")
+flags.DEFINE_integer("image_size", 32, "Pictures of --folder are cut to squares of this side.", lower_bound=1)
+flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.", lower_bound=1)
 flags.DEFINE_enum("preset", None, ["paper", "released"], "Variant of the flow. Default: the config's, or released.")
-flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.")
+flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_bound=0, upper_bound=2**32 - 1)
 flags.DEFINE_enum(
     "strategy",
     "default",
@@ -181,6 +181,7 @@ def prepare():
         config = dataclasses.replace(config, steps=FLAGS.steps)
     directory = run_lib.check_directory(FLAGS.run_dir or pathlib.Path("runs") / FLAGS.config)
     images = config.load(config_lib.Sources(FLAGS.data_dir, FLAGS.folder, FLAGS.image_size))
+    config.check_images(images)
     tf_keras.utils.set_random_seed(FLAGS.seed)
     run = run_lib.Run(directory, identity(FLAGS.config, config, images, FLAGS.seed))
     with make_strategy().scope():
@@ -188,6 +189,7 @@ def prepare():
     checkpoint = tf.train.Checkpoint(model=model, identity=tf.Variable(json.dumps(run.identity)))
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
     resumed = run_lib.restore(run, checkpoint, manager)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)  # Now that nothing can be refused any more.
     parameters = sum(int(np.prod(v.shape)) for v in model.distribution.trainable_variables)
     print(
         f"{FLAGS.config}: {len(images.train):,} training images of {images.name}, {images.image_shape}; "
@@ -204,7 +206,7 @@ def main(argv):
     logging.set_verbosity(logging.WARNING)  # TensorFlow reports every save.
     try:
         config, images, run, model, manager = prepare()
-    except (ImportError, OSError, TypeError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
     began, first_step = time.time(), cb.step_of(model)
     try:

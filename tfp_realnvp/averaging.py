@@ -5,6 +5,8 @@ import contextlib
 import tensorflow as tf
 import tf_keras
 
+from tfp_realnvp.checks import check_number
+
 
 class WeightAverages(tf_keras.layers.Layer):
     """Averages of weights and of running statistics, for evaluation.
@@ -18,8 +20,7 @@ class WeightAverages(tf_keras.layers.Layer):
     def __init__(self, variables, decay, name="weight_averages"):
         """Args: variables: float variables; decay: float in (0, 1)."""
         super().__init__(name=name, trainable=False)
-        if not 0.0 < decay < 1.0:
-            raise ValueError(f"`averaging`={decay}: must be None or a decay in (0, 1), e.g. 0.999.")
+        check_number("averaging", decay, lambda d: 0 < d < 1, "None or a decay in (0, 1), e.g. 0.999")
         self.decay = decay
         self._sources = [v for v in variables if v.dtype.is_floating]
         self.averages = [_own(tf.convert_to_tensor(v), v.name.split(":")[0] + "/average") for v in self._sources]

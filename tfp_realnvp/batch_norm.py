@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
+from tfp_realnvp.checks import check_bool, check_float_type, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector
-from tfp_realnvp.masks import evaluate_mask
+from tfp_realnvp.masks import check_mask, evaluate_mask
 
 
 class RunningStatistics(tf.Module):
@@ -27,8 +28,9 @@ class RunningStatistics(tf.Module):
           name: Python str.
         """
         super().__init__(name=name)
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"`momentum`={momentum}: must be in [0, 1), the share of the old value that is kept.")
+        check_int("channels", channels, 1, meaning="the number of image channels C")
+        check_number("momentum", momentum, lambda m: 0 <= m < 1, "in [0, 1), the share of the old value that is kept")
+        check_bool("running_average", running_average)
         self.momentum = momentum
         self.running_average = running_average
         with tf.name_scope(name):
@@ -131,7 +133,10 @@ class FlowBatchNorm(ImageBijector):
           name: Python str.
         """
         parameters = dict(locals())
-        check_channels(channels)
+        check_int("channels", channels, 1, meaning="the number of image channels C")
+        check_mask(mask)
+        check_number("epsilon", epsilon, lambda e: e > 0, "above 0, e.g. 1e-4; it keeps the scale finite")
+        check_float_type("dtype", dtype)
         with tf.name_scope(name) as name:
             self.mask = mask
             self.epsilon = epsilon
@@ -149,6 +154,11 @@ class FlowBatchNorm(ImageBijector):
         return (y + shift) * tf.exp(log_scale), tf.reduce_sum(log_scale, [-3, -2, -1])
 
     def _shift_and_log_scale(self, y, training):
+        if y.shape[-1] != self.statistics.mean.shape[0]:
+            raise ValueError(
+                f"{self.name}: input of shape {y.shape}: the last axis must be `channels`="
+                f"{self.statistics.mean.shape[0]}; convert the images or build the bijector for their channels."
+            )
         changed = 1 - evaluate_mask(self.mask, image_shape(y), y.dtype)
         mean, variance = self.statistics(y * changed, training=training)
         # The scale is the same for each image of the batch: broadcast over [H, W, C], not over the batch.
@@ -160,9 +170,3 @@ def image_shape(x):
     """[H, W, C] of `x` [..., H, W, C]: Python ints where static, else scalar tensors."""
     dynamic = tf.shape(x)
     return tuple(s if s is not None else dynamic[i - 3] for i, s in enumerate(x.shape[-3:].as_list()))
-
-
-def check_channels(channels):
-    """Raises if `channels` is no positive int."""
-    if not isinstance(channels, int) or channels < 1:
-        raise ValueError(f"`channels`={channels!r}: must be a positive Python int, the number of image channels C.")

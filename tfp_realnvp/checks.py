@@ -1,7 +1,63 @@
-"""Checks of image data before any long work starts."""
+"""Checks of arguments, and of image data before any long work starts."""
+
+import math
+import numbers
 
 import numpy as np
 import tensorflow as tf
+
+
+def check_int(argument, value, least, most=None, meaning=""):
+    """Raises if `value` is no Python int in [least, most]; `meaning`: what it is, for the message."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least or (most is not None and value > most):
+        bounds = f"of at least {least}" if most is None else f"in [{least}, {most}]"
+        raise ValueError(f"`{argument}`={value!r}: must be a Python int {bounds}{meaning and ', '}{meaning}.")
+
+
+def check_number(argument, value, accepts, rule):
+    """Raises if `value` is no real number for which the predicate `accepts` holds; `rule` says it in words."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or not math.isfinite(value) or not accepts(value):
+        raise ValueError(f"`{argument}`={value!r}: must be {rule}.")
+
+
+def check_bool(argument, value):
+    """Raises if `value` is no Python bool: "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"`{argument}`={value!r}: must be a Python bool; write {argument}=True or {argument}=False.")
+
+
+def check_float_type(argument, dtype):
+    """Raises if `dtype` is no floating point type."""
+    try:
+        floating = tf.as_dtype(dtype).is_floating
+    except TypeError:
+        floating = False
+    if not floating:
+        raise TypeError(f"`{argument}`={dtype!r}: must be a floating point type, e.g. tf.float32.")
+
+
+def check_input_type(argument, value, dtype):
+    """Raises if `value` is an array or tensor of whole numbers, or a tensor of another type than `dtype`.
+
+    Args:
+      argument: for the message.
+      value: what the user passed; anything without a dtype is left to TensorFlow's conversion.
+      dtype: of the bijector, or None for any floating point type.
+    """
+    if not hasattr(value, "dtype"):
+        return
+    theirs = tf.as_dtype(value.dtype)
+    if not theirs.is_floating:
+        raise TypeError(
+            f"`{argument}` has dtype {theirs.name}: must be floating point, since a flow has a density of continuous "
+            "values; pass images through `dequantize`, anything else through `tf.cast`."
+        )
+    if dtype is not None and tf.is_tensor(value) and theirs != dtype:
+        raise TypeError(
+            f"`{argument}` has dtype {theirs.name}: must be the bijector's, {dtype.name}; use `tf.cast`, or build the "
+            f"bijector with `dtype=tf.{theirs.name}`."
+        )
 
 
 def check_data(argument, data, event_shape, levels, whole=True):
@@ -18,11 +74,19 @@ def check_data(argument, data, event_shape, levels, whole=True):
       TypeError: for something else than numbers.
       ValueError: for a wrong shape or values out of range.
     """
+    if data is None or isinstance(data, list | tuple | dict | str | numbers.Number):
+        raise TypeError(
+            f"`{argument}` is of type {type(data).__name__}: must be an array or tensor [N, H, W, C] or a "
+            "`tf.data.Dataset`; convert a list with `np.stack`, and pass conditioning as `y`."
+        )
     if isinstance(data, tf.data.Dataset):
         spec = data.element_spec
         spec = spec[0] if isinstance(spec, tuple) else spec
         if not isinstance(spec, tf.TensorSpec):
-            raise TypeError(f"`{argument}` has elements {data.element_spec}: must be images or (images, conditioning).")
+            raise TypeError(
+                f"`{argument}` has elements {data.element_spec}: must be images or (images, conditioning); "
+                "map the dataset to these."
+            )
         _check_form(argument, spec.shape, spec.dtype, event_shape)
         first = next(iter(data.take(1)), None)
         if first is None:
@@ -32,7 +96,9 @@ def check_data(argument, data, event_shape, levels, whole=True):
         try:
             dtype = tf.as_dtype(data.dtype)
         except TypeError as error:
-            raise TypeError(f"`{argument}` has dtype {data.dtype}: must be images of numbers, e.g. uint8.") from error
+            raise TypeError(
+                f"`{argument}` has dtype {data.dtype}: must be an integer or float type; convert it, e.g. to uint8."
+            ) from error
         _check_form(argument, tf.TensorShape(data.shape), dtype, event_shape)
         if not data.shape[0]:
             raise ValueError(f"`{argument}` of shape {tuple(data.shape)} is empty: it needs at least one image.")
@@ -40,9 +106,48 @@ def check_data(argument, data, event_shape, levels, whole=True):
     # Anything else (generators, Sequences, distributed datasets) can't be looked at without using it up.
 
 
+def check_conditioning(argument, data, y, sizes, takes_any):
+    """Raises if the data come without the conditioning that a flow needs, or with some that it can't take.
+
+    Args:
+      argument: name of the argument, for messages.
+      data: as in `check_data`.
+      y: conditioning that was passed apart from `data`, or None.
+      sizes: set of the `conditioning_size` of the flow's networks.
+      takes_any: Python bool; whether anything in the distribution could take conditioning.
+    """
+    if isinstance(data, tf.data.Dataset):
+        spec = data.element_spec
+        second = spec[1] if isinstance(spec, tuple) and len(spec) > 1 else None
+        y = second if isinstance(second, tf.TensorSpec) else None  # Or the spec of a None, before sample weights.
+    elif not (hasattr(data, "shape") and hasattr(data, "dtype")):
+        return
+    size = next(iter(sizes - {None}), None)
+    if y is None:
+        if size is not None:
+            raise ValueError(
+                f"`{argument}` comes with conditioning None: the flow was built with `conditioning_size`={size}; pass "
+                f"[N, {size}] as `y`, or a `tf.data.Dataset` of pairs (images, conditioning)."
+            )
+        return
+    shape = tf.TensorShape(getattr(y, "shape", None))
+    if not takes_any or sizes == {None}:
+        raise ValueError(
+            f"`{argument}` comes with conditioning (or labels) of shape {shape}, but the distribution takes no "
+            "conditioning; pass images alone, or build the flow with `conditioning_size`."
+        )
+    if size is not None and not shape.is_compatible_with([None, size]):
+        raise ValueError(
+            f"`{argument}` comes with conditioning of shape {shape}: must be [N, {size}], the flow's "
+            "`conditioning_size`; classes go in as one-hot vectors."
+        )
+
+
 def _check_form(argument, shape, dtype, event_shape):
     if not (dtype.is_integer or dtype.is_floating):
-        raise TypeError(f"`{argument}` has dtype {dtype.name}: must be an integer or float type, e.g. uint8.")
+        raise TypeError(
+            f"`{argument}` has dtype {dtype.name}: must be an integer or float type; convert it, e.g. to uint8."
+        )
     expected = tf.TensorShape([None, *event_shape])
     if not shape.is_compatible_with(expected):
         raise ValueError(

@@ -2,7 +2,9 @@
 
 import tensorflow as tf
 
-from tfp_realnvp.batch_norm import check_channels, image_shape
+from tfp_realnvp.batch_norm import image_shape
+from tfp_realnvp.checks import check_int
+from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.residual_network import BatchNorm, ResidualNetwork
 
 
@@ -48,7 +50,10 @@ class CouplingNetwork(tf.Module):
           **network: `compute_dtype` of `ResidualNetwork`.
         """
         super().__init__(name=name)
-        check_channels(channels)
+        if not isinstance(mask, Checkerboard | ChannelHalves):
+            raise TypeError(f"`mask`={mask!r}: must be a `Checkerboard()` or `ChannelHalves()`, an instance.")
+        check_int("channels", channels, 1, meaning="the number of image channels C")
+        check_int("outputs", outputs, 1, meaning="the answers per channel")
         self.mask = mask
         self.channels = channels
         self.outputs = outputs
@@ -106,8 +111,8 @@ class CouplingNetwork(tf.Module):
         if self.conditioning_size is None:
             if conditioning is not None:
                 raise ValueError(
-                    "`conditioning` was given, but the flow is unconditional; build it with `conditioning_size`, or "
-                    "leave it out."
+                    f"`conditioning` of shape {tf.convert_to_tensor(conditioning).shape} was given, but the flow is "
+                    "unconditional; build it with `conditioning_size`, or leave it out."
                 )
             return None
         size = self.conditioning_size
@@ -125,6 +130,8 @@ class CouplingNetwork(tf.Module):
         except ValueError:
             fits = False
         if not fits:
-            raise ValueError(f"{rule} and broadcast against the images' batch shape {static_batch}.")
+            raise ValueError(
+                f"{rule} and broadcast against the images' batch shape {static_batch}; give one row an image."
+            )
         flat = tf.broadcast_to(conditioning, tf.concat([batch, [size]], 0))
         return tf.reshape(flat, [-1, size])

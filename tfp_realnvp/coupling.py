@@ -5,8 +5,9 @@ import inspect
 import tensorflow as tf
 
 from tfp_realnvp.batch_norm import image_shape
+from tfp_realnvp.checks import check_bool, check_float_type, check_number
 from tfp_realnvp.image_bijector import ImageBijector
-from tfp_realnvp.masks import evaluate_mask
+from tfp_realnvp.masks import check_mask, evaluate_mask
 
 
 class AffineCoupling(ImageBijector):
@@ -61,8 +62,13 @@ class AffineCoupling(ImageBijector):
           name: Python str.
         """
         parameters = dict(locals())
+        check_mask(mask)
         if not callable(conditioner):
             raise TypeError(f"`conditioner`={conditioner!r}: must be callable, [..., H, W, C] -> [..., H, W, 2C].")
+        for option, value in (("shift_first", shift_first), ("additive", additive), ("offset", offset)):
+            check_bool(option, value)
+        check_number("gain", gain, lambda x: True, "a finite number, e.g. 1.0")
+        check_float_type("dtype", dtype)
         with tf.name_scope(name) as name:
             self.mask = mask
             self.conditioner = conditioner
@@ -93,10 +99,16 @@ class AffineCoupling(ImageBijector):
             raise ValueError(f"{self.name}: `conditioning` was given, but the conditioner takes no such keyword.")
         result = self.conditioner(x * mask, **{k: keywords[k] for k in self._conditioner_keywords})
         outputs = x.shape[-1] * (1 if self.additive else 2)
-        if result.shape[-1] != outputs:
+        if not tf.is_tensor(result):
+            raise TypeError(
+                f"{self.name}: `conditioner` answered with {type(result).__name__}: must be one tensor [..., H, W, "
+                f"{outputs}]; concatenate shift and log-scale on the last axis."
+            )
+        if not result.shape.is_compatible_with([*x.shape[:-1], outputs]):
             raise ValueError(
-                f"{self.name}: the conditioner answered with shape {result.shape}; for images of {x.shape[-1]} "
-                f"channels its last axis must be {outputs} ({'shift' if self.additive else 'shift, then log-scale'})."
+                f"{self.name}: `conditioner` answered with shape {result.shape}; for images of shape {x.shape} it must "
+                f"keep all axes but the last, and its last axis must be {outputs} "
+                f"({'shift' if self.additive else 'shift, then log-scale'})."
             )
         result = tf.cast(result, x.dtype)
         if self.additive:

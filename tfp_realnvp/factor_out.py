@@ -1,6 +1,7 @@
 """Multi-scale factoring out (paper, section 3.6)."""
 
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_realnvp.image_bijector import FactorOutBase, value_and_log_det
 
@@ -27,6 +28,8 @@ class FactorOut(FactorOutBase):
           name: Python str.
         """
         parameters = dict(locals())
+        if not isinstance(bijector, tfp.bijectors.Bijector):
+            raise TypeError(f"`bijector`={bijector!r}: must be a tfb.Bijector on images [..., H, W, C/2].")
         with tf.name_scope(name) as name:
             self.bijector = bijector
             super().__init__(parameters=parameters, name=name, dtype=bijector.dtype, validate_args=validate_args)
@@ -39,7 +42,10 @@ class FactorOut(FactorOutBase):
 
     def _apply(self, value, direction, kwargs):
         if value.shape[-1] % 2:
-            raise ValueError(f"shape {value.shape}: the number of channels must be even to factor one half out.")
+            raise ValueError(
+                f"{self.name}: input of shape {value.shape}: the number of channels must be even to factor one half "
+                "out; squeeze the images first."
+            )
         kept, factored_out = tf.split(value, 2, axis=-1)
         kept, log_det = value_and_log_det(self.bijector, kept, direction, **kwargs)
         return tf.concat([kept, factored_out], axis=-1), tf.broadcast_to(log_det, tf.shape(value)[:-3])

@@ -5,6 +5,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util  # The only use of TFP's internals.
 
 from tfp_realnvp import health
+from tfp_realnvp.checks import check_input_type
 
 
 class ImageBijector(tfp.bijectors.Bijector):
@@ -15,13 +16,14 @@ class ImageBijector(tfp.bijectors.Bijector):
         _forward_and_log_det(x, training, conditioning) -> y, log |det dy/dx|
         _inverse_and_log_det(y, training, conditioning) -> x, log |det dx/dy|
 
-    with log dets of the batch's shape. `forward` maps latents to images, `inverse` images to latents. Every public
-    method takes two keywords, `training` (Python bool: normalise with the batch's statistics) and `conditioning` (a
+    with log dets that broadcast to the batch's shape. `forward` maps latents to images, `inverse` images to latents.
+    Every public method takes two keywords, `training` (Python bool: normalise with the batch's statistics) and `conditioning` (a
     tensor [..., K], see `RealNVPImage`).
 
     Value and log det are cached under TFP's rule: for the same input *tensor*, while its output is alive. As with any
     TFP bijector of variables, an output that is held across an update of the variables is what a second call with the
     same tensor returns; pass `tf.identity(x)` to have it computed anew.
+    NumPy arrays become a new tensor in every call: convert them first where value and log det are both wanted.
 
     Instances are equal only to themselves, since each owns its variables. `copy()` without arguments shares the
     variables; with arguments it builds a new bijector from the changed parameters.
@@ -55,6 +57,26 @@ class ImageBijector(tfp.bijectors.Bijector):
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
+
+    def forward(self, x, name="forward", **kwargs):
+        """Latents to images."""
+        check_input_type("x", x, self.dtype)
+        return super().forward(x, name, **kwargs)
+
+    def inverse(self, y, name="inverse", **kwargs):
+        """Images to latents."""
+        check_input_type("y", y, self.dtype)
+        return super().inverse(y, name, **kwargs)
+
+    def forward_log_det_jacobian(self, x, event_ndims=None, name="forward_log_det_jacobian", **kwargs):
+        """log |det dy/dx|, in nats."""
+        check_input_type("x", x, self.dtype)
+        return super().forward_log_det_jacobian(x, event_ndims, name, **kwargs)
+
+    def inverse_log_det_jacobian(self, y, event_ndims=None, name="inverse_log_det_jacobian", **kwargs):
+        """log |det dx/dy|, in nats."""
+        check_input_type("y", y, self.dtype)
+        return super().inverse_log_det_jacobian(y, event_ndims, name, **kwargs)
 
     def _forward_with_attributes(self, x, training=False, conditioning=None):
         self._check_input(x, training)
@@ -92,6 +114,8 @@ class Composition(ImageBijector):
     def __init__(self, parts, *, name, parameters=None, dtype=None, validate_args=False):
         """Args: parts: bijectors, the one nearest the image first."""
         parameters = dict(locals()) if parameters is None else parameters
+        if isinstance(parts, tfp.bijectors.Bijector) or not all(isinstance(p, tfp.bijectors.Bijector) for p in parts):
+            raise TypeError(f"`parts`={parts!r}: must be a list of tfb.Bijectors, the one nearest the image first.")
         self.parts = list(parts)
         super().__init__(parameters=parameters, name=name, dtype=dtype, validate_args=validate_args)
 

@@ -87,10 +87,37 @@ class ChannelHalves:
 
 def evaluate_mask(mask, event_shape, dtype):
     """Returns `mask` (a callable or a constant array) as a tensor for images of `event_shape`."""
-    return mask(event_shape, dtype) if callable(mask) else tf.cast(mask, dtype)
+    result = mask(event_shape, dtype) if callable(mask) else tf.cast(mask, dtype)
+    static = tf.TensorShape([s if isinstance(s, int) else None for s in event_shape])
+    try:
+        fits = tf.broadcast_static_shape(result.shape, static).is_compatible_with(static)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"`mask` has shape {result.shape}: must broadcast against [H, W, C]={static} of the images; give "
+            "a callable such as `Checkerboard()` to serve images of any size."
+        )
+    return result
+
+
+def check_mask(mask):
+    """Raises if `mask` is neither a callable nor an array of zeros and ones."""
+    if isinstance(mask, type):
+        raise TypeError(f"`mask`={mask!r}: is a class; pass an instance, {mask.__name__}().")
+    if callable(mask):
+        return
+    if mask is None or isinstance(mask, str):
+        raise TypeError(f"`mask`={mask!r}: must be a callable such as `Checkerboard()`, or an array of zeros and ones.")
+    values = tf.get_static_value(tf.convert_to_tensor(mask))
+    if values is not None and not np.isin(values, (0, 1)).all():
+        raise ValueError(
+            f"`mask` holds values like {values[~np.isin(values, (0, 1))][0]}: must hold zeros and ones only, else a "
+            "coupling can't be inverted; round it or compare it with a threshold."
+        )
 
 
 def _check_parity(parity):
-    if parity not in (0, 1):
+    if not isinstance(parity, int | np.integer) or parity not in (0, 1):
         raise ValueError(f"`parity`={parity!r}: must be 0 or 1; 1 exchanges the two parts of the mask.")
     return int(parity)

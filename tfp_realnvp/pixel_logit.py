@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.checks import check_input_type, check_int, check_number
+
 _SQUASHES = ("paper", "released")
 
 
@@ -16,10 +18,10 @@ class PixelLogit(tfp.bijectors.Bijector):
         inverse:  y = log(p) - log(1 - p)
         log dy/dpixel = log(dp/du) - log(levels) - log(p) - log(1 - p)
 
-    The paper's squash takes u = 1 to p = 1. It stays finite since 1 - p = (1 - a) * (levels - pixel) / levels is taken
-    from the difference, which floating point computes exactly, and a pixel counts as at most the last number below
-    `levels`: y is at most 16.6 + log(1 / (1 - a)) in float32. Pixels themselves lie in [0, levels); the bijector is
-    defined on the slightly larger interval that p in (0, 1) allows, and `forward` may answer there: `quantize` clips.
+    The paper's squash takes u = 1 to p = 1. It stays finite since 1 - p is taken from levels - pixel, which floating
+    point computes exactly, and is at least what rounding leaves of it: half an epsilon times the slope, y about 16.6 in
+    float32. Images lie in [0, levels); p in (0, 1) allows somewhat more, where `forward` may answer and `inverse`
+    takes it back. `quantize` clips to the images' range.
 
     Elementwise, for any shape.
 
@@ -42,9 +44,8 @@ class PixelLogit(tfp.bijectors.Bijector):
         parameters = dict(locals())
         check_levels(levels)
         if squash not in _SQUASHES:
-            raise ValueError(f"`squash`={squash!r}: must be one of {_SQUASHES}.")
-        if not 0.0 < alpha < 0.5:
-            raise ValueError(f"`alpha`={alpha}: must be in (0, 0.5); it keeps the logit away from 0 and 1.")
+            raise ValueError(f"`squash`={squash!r}: must be one of {_SQUASHES}, see `PixelLogit`.")
+        check_number("alpha", alpha, lambda a: 0 < a < 0.5, "in (0, 0.5); it keeps the logit away from 0 and 1")
         with tf.name_scope(name) as name:
             self.levels = levels
             self.squash = squash
@@ -79,18 +80,20 @@ class PixelLogit(tfp.bijectors.Bijector):
         return tf.math.log_sigmoid(x) + tf.math.log_sigmoid(-x) - np.log(self._slope / self.levels)
 
     def _log_probabilities(self, pixels):
+        check_input_type("pixels", pixels, None)
         if self.validate_args:
-            rule = f"pixels must lie in [0, levels={self.levels}), dequantised but not scaled"
+            rule = f"pixels must lie in [0, levels={self.levels}), neither scaled nor centred; see `dequantize`"
             checks = [
                 tf.debugging.assert_non_negative(pixels, message=rule),
                 tf.debugging.assert_less(pixels, tf.cast(self.levels, pixels.dtype), message=rule),
             ]
             with tf.control_dependencies(checks):
                 pixels = tf.identity(pixels)
-        smallest = self.levels * np.finfo(pixels.dtype.as_numpy_dtype).eps / 2
-        distance = tf.maximum(self.levels - pixels, smallest)
-        log_p = tf.math.log(self.alpha + self._slope / self.levels * pixels)
-        return log_p, tf.math.log(self._upper + self._slope / self.levels * distance)
+        # Each from its own end, so that small probabilities keep their digits, and never below what rounding leaves.
+        least = self._slope * np.finfo(pixels.dtype.as_numpy_dtype).eps / 2
+        p = self.alpha + self._slope / self.levels * pixels
+        not_p = self._upper + self._slope / self.levels * (self.levels - pixels)
+        return tf.math.log(tf.maximum(p, least)), tf.math.log(tf.maximum(not_p, least))
 
 
 def dequantize(images, levels=256, *, seed, first_row=0, rows=None):
@@ -105,6 +108,11 @@ def dequantize(images, levels=256, *, seed, first_row=0, rows=None):
       rows: size of that larger batch; default N.
     """
     check_levels(levels)
+    images, seed = tf.convert_to_tensor(images), tf.convert_to_tensor(seed if seed is not None else ())
+    if not (seed.dtype.is_integer and seed.shape.is_compatible_with([2])):
+        raise ValueError(f"`seed`={seed!r}: must be two integers, e.g. (0, step); another pair gives other noise.")
+    if not (images.dtype.is_integer or images.dtype.is_floating):
+        raise TypeError(f"`images` has dtype {images.dtype.name}: must be whole numbers; convert them, e.g. to uint8.")
     images = tf.cast(images, tf.float32)
     shape = tf.shape(images)
     if rows is None:
@@ -119,11 +127,16 @@ def dequantize(images, levels=256, *, seed, first_row=0, rows=None):
 def quantize(pixels, levels=256):
     """Returns the whole-numbered pixels, uint8 (uint16 above 256 levels), of real ones; clips to [0, levels - 1]."""
     check_levels(levels)
+    pixels = tf.convert_to_tensor(pixels)
+    if not pixels.dtype.is_floating:
+        raise TypeError(
+            f"`pixels` has dtype {pixels.dtype.name}: must be real numbers, e.g. samples of a flow; whole numbers need "
+            "no `quantize`."
+        )
     pixels = tf.clip_by_value(tf.floor(pixels), 0.0, levels - 1.0)
     return tf.cast(pixels, tf.uint8 if levels <= 256 else tf.uint16)
 
 
 def check_levels(levels):
-    """Raises if `levels` is no int of at least 2."""
-    if not isinstance(levels, int) or levels < 2:
-        raise ValueError(f"`levels`={levels!r}: must be an int of at least 2, the number of values of a pixel.")
+    """Raises if `levels` is no int in [2, 65536]: float32 has no room for noise on finer pixels."""
+    check_int("levels", levels, 2, 65536, "the number of values of a pixel, e.g. 256 for 8 bits")

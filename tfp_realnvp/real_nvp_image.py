@@ -3,14 +3,14 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.batch_norm import FlowBatchNorm, check_channels
+from tfp_realnvp.batch_norm import FlowBatchNorm
+from tfp_realnvp.checks import check_bool, check_int
 from tfp_realnvp.conditioners import CouplingNetwork
 from tfp_realnvp.coupling import AffineCoupling
 from tfp_realnvp.factor_out import FactorOut
 from tfp_realnvp.image_bijector import Composition
 from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit
-from tfp_realnvp.residual_network import check_positive
 from tfp_realnvp.squeeze import Squeeze
 
 # Where the paper and the authors' released program differ.
@@ -97,11 +97,13 @@ class RealNVPImage(Composition):
           ValueError: for a wrong preset, squash or number.
         """
         parameters = dict(locals())
-        check_channels(channels)
-        check_positive("num_scales", num_scales)
-        check_positive("width", width)
+        check_int("channels", channels, 1, meaning="the number of image channels C, e.g. 3 for colour")
+        check_int("num_scales", num_scales, 1, meaning="the levels of the flow, e.g. 2")
+        check_int("width", width, 1, meaning="the hidden channels of the first scale, e.g. 32")
+        check_bool("additive", additive)
+        check_bool("batch_norm", batch_norm)
         if preset not in PRESETS:
-            raise ValueError(f"`preset`={preset!r}: must be one of {sorted(PRESETS)}.")
+            raise ValueError(f"`preset`={preset!r}: must be one of {sorted(PRESETS)}, see `PRESETS`.")
         chosen = {"squash": squash, "shift_first": shift_first, "running_average": running_average}
         self.options = {k: PRESETS[preset][k] if v is None else v for k, v in chosen.items()}
         self.channels = channels
@@ -111,6 +113,7 @@ class RealNVPImage(Composition):
             "additive": additive,
             "offset": not batch_norm,
             "dtype": dtype,
+            "validate_args": validate_args,
         }
         self._network_options = {
             "residual_blocks": residual_blocks,
@@ -138,7 +141,9 @@ class RealNVPImage(Composition):
             channelwise = []
             for i in range(3):
                 channelwise += self._coupling(f"channel_{i}", ChannelHalves(i % 2), 4 * channels, 2 * width, gain=1.0)
-            squeeze, ordered_squeeze = Squeeze(), Squeeze(ordered=True)
+            validate_args = self._coupling_options["validate_args"]
+            squeeze = Squeeze(validate_args=validate_args)
+            ordered_squeeze = Squeeze(ordered=True, validate_args=validate_args)
             parts = [
                 *checkerboards,
                 tfp.bijectors.Invert(squeeze),
@@ -161,16 +166,28 @@ class RealNVPImage(Composition):
 
     def _check_input(self, x, training):
         super()._check_input(x, training)
-        if x.shape[-1] != self.channels:
+        self._check_shape("input", x.shape)
+
+    def _forward_event_shape(self, shape):
+        # Here too, so that a prior of a shape that can't be squeezed is refused before any image arrives.
+        self._check_shape("event", shape)
+        return shape
+
+    _inverse_event_shape = _forward_event_shape
+
+    def _check_shape(self, what, shape):
+        if shape.rank is None or shape.rank < 3:
+            return
+        if shape[-1] is not None and shape[-1] != self.channels:
             raise ValueError(
-                f"{self.name}: input of shape {x.shape}: the last axis must be `channels`={self.channels}; convert the "
+                f"{self.name}: {what} of shape {shape}: the last axis must be `channels`={self.channels}; convert the "
                 "images or build the flow for their channels."
             )
         divisor = 2 ** (self.num_scales - 1)
-        sizes = x.shape[-3:-1].as_list()
+        sizes = shape[-3:-1].as_list()
         if any(size is not None and size % divisor for size in sizes):
             raise ValueError(
-                f"{self.name}: input of shape {x.shape}: height and width must be divisible by 2 ** (num_scales - 1) "
+                f"{self.name}: {what} of shape {shape}: height and width must be divisible by 2 ** (num_scales - 1) "
                 f"= {divisor}; resize or crop the images, or lower `num_scales`={self.num_scales}."
             )
 

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from tfp_realnvp.batch_norm import RunningStatistics, in_several_replicas
+from tfp_realnvp.checks import check_bool, check_float_type, check_int
 
 
 class WeightNormConv(tf.Module):
@@ -113,10 +114,21 @@ class ResidualNetwork(tf.Module):
           **statistics: `momentum` and `running_average` of `RunningStatistics`.
         """
         super().__init__(name=name)
-        check_positive("width", width)
-        check_positive("residual_blocks", residual_blocks, least=0)
+        check_int("channels_in", channels_in, 1)
+        check_int("channels_out", channels_out, 1)
+        check_int("width", width, 1, meaning="the channels of hidden layers, e.g. 32")
+        check_int("residual_blocks", residual_blocks, 0, meaning="the blocks of each network, e.g. 2")
         if conditioning_size is not None:
-            check_positive("conditioning_size", conditioning_size)
+            check_int(
+                "conditioning_size",
+                conditioning_size,
+                1,
+                meaning="the length of a conditioning vector; None for an unconditional network",
+            )
+        check_bool("batch_norm", batch_norm)
+        check_float_type("dtype", dtype)
+        if compute_dtype is not None:
+            check_float_type("compute_dtype", compute_dtype)
         self.dtype = tf.as_dtype(dtype)
         self.compute_dtype = tf.as_dtype(compute_dtype or dtype)
         self.conditioning_size = conditioning_size
@@ -165,9 +177,3 @@ class ResidualNetwork(tf.Module):
             h += conv_1(normalized(norm_1, conv_0(normalized(norm_0, h))))
             taps += tap(h)
         return tf.cast(self.conv_out(normalized(self.norm_out, taps)), self.dtype)
-
-
-def check_positive(name, value, least=1):
-    """Raises if `value` is no Python int of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"`{name}`={value!r}: must be a Python int of at least {least}.")

@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.checks import check_bool
+
 # The four pixels of a 2x2 tile as indices 2*dy + dx, in the order of the ordered squeeze: top-left, bottom-right,
 # top-right, bottom-left, so that the first two and the last two are each a checkerboard's half.
 _DIAGONALS_FIRST = (0, 3, 1, 2)
@@ -35,6 +37,7 @@ class Squeeze(tfp.bijectors.Bijector):
           name: Python str.
         """
         parameters = dict(locals())
+        check_bool("ordered", ordered)
         with tf.name_scope(name) as name:
             self.ordered = ordered
             super().__init__(
@@ -67,7 +70,7 @@ class Squeeze(tfp.bijectors.Bijector):
         return tf.ensure_shape(y, x.shape[:-3].concatenate(self._forward_event_shape(x.shape[-3:])))
 
     def _inverse(self, y):
-        y = self._checked(y, (1, 1, 4), "channels must be a multiple of 4 to be unsqueezed")
+        y = self._checked(y, (1, 1, 4), "channels must be a multiple of 4 to be unsqueezed; check what was squeezed")
         shape = tf.shape(y)
         batch, height, width, channels = shape[:-3], shape[-3], shape[-2], y.shape[-1] // 4
         if self.ordered:
@@ -100,10 +103,13 @@ class Squeeze(tfp.bijectors.Bijector):
 
     def _checked(self, x, divisors, rule):
         if x.shape.rank is None or x.shape.rank < 3 or x.shape[-1] is None:
-            raise ValueError(f"shape {x.shape}: Squeeze needs images [..., H, W, C] of known rank and channels.")
+            raise ValueError(
+                f"{self.name}: input of shape {x.shape}: must be [..., H, W, C] with known rank and channels; set them "
+                "with `tf.ensure_shape`."
+            )
         static = x.shape[-3:].as_list()
         if any(size is not None and size % d for size, d in zip(static, divisors, strict=True)):
-            raise ValueError(f"[H, W, C]={static}: {rule}.")
+            raise ValueError(f"{self.name}: input of shape [H, W, C]={static}: {rule}.")
         if self.validate_args:
             remainder = tf.shape(x)[-3:] % tf.constant(divisors)
             with tf.control_dependencies([tf.debugging.assert_equal(remainder, 0, message=rule)]):

@@ -8,7 +8,7 @@ import tf_keras
 
 from tfp_realnvp import health
 from tfp_realnvp.averaging import WeightAverages
-from tfp_realnvp.checks import check_data
+from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
@@ -57,14 +57,23 @@ class FlowModel(tf_keras.Model):
         super().__init__(name=name)
         check_levels(levels)
         if not isinstance(distribution, tfp.distributions.Distribution):
-            raise TypeError(f"`distribution`={distribution!r}: must be a tfd.Distribution over images.")
+            raise TypeError(
+                f"`distribution`={distribution!r}: must be a tfd.Distribution over images, e.g. a "
+                "tfd.TransformedDistribution of a prior and a RealNVPImage."
+            )
         if distribution.event_shape.rank != 3 or not distribution.event_shape.is_fully_defined():
             raise ValueError(
                 f"`distribution` has event shape {distribution.event_shape}: must be a static [H, W, C]; give the base "
                 "distribution the shape of an image."
             )
-        if l2 < 0:
-            raise ValueError(f"`l2`={l2}: must be 0 or more.")
+        if not distribution.batch_shape.is_compatible_with([]):
+            raise ValueError(
+                f"`distribution` has batch shape {distribution.batch_shape}: must be one distribution, of batch shape "
+                "[]; move these axes into the event by tfd.Independent, or train each by itself."
+            )
+        check_bool("dequantize", dequantize)
+        check_number("l2", l2, lambda w: w >= 0, "0 or more; 0 leaves the penalty out")
+        check_int("seed", seed, 0, meaning="which selects the noise")
         self.distribution = distribution
         self.levels = levels
         self.dequantize = dequantize
@@ -153,10 +162,13 @@ class FlowModel(tf_keras.Model):
 
     def fit(self, x=None, y=None, *args, validation_data=None, callbacks=None, **kwargs):
         """As in Keras; images are checked first, and a step that is not finite raises `FloatingPointError`."""
-        self._check("x", x)
-        if validation_data is not None:
-            pair = isinstance(validation_data, tuple)
-            self._check("validation_data", validation_data[0] if pair else validation_data)
+        self._check("x", x, y)
+        if hasattr(validation_data, "shape"):
+            validation_data = (validation_data,)  # Keras would ask an array for its truth.
+        if isinstance(validation_data, tuple) and validation_data:
+            self._check("validation_data", *validation_data[:2])
+        elif validation_data is not None:
+            self._check("validation_data", validation_data)
         self._failure.reset()
         stop = _StopOnFailure(self._failure)
         if isinstance(callbacks, tf_keras.callbacks.CallbackList):
@@ -166,10 +178,10 @@ class FlowModel(tf_keras.Model):
             callbacks = [stop, *tf.nest.flatten(callbacks or [])]
         return super().fit(x, y, *args, validation_data=validation_data, callbacks=callbacks, **kwargs)
 
-    def evaluate(self, x=None, *args, **kwargs):
+    def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras, with the averaged weights if the model keeps any; the same noise every time."""
-        self._check("x", x)
-        return self._with_averages(super().evaluate, x, *args, **kwargs)
+        self._check("x", x, y)
+        return self._with_averages(super().evaluate, x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
         """Bits/dim of each image, [N]; weights and noise as in `evaluate`."""
@@ -187,8 +199,11 @@ class FlowModel(tf_keras.Model):
         with self.evaluation_weights():
             return function(*args, **kwargs)
 
-    def _check(self, argument, data):
+    def _check(self, argument, data, y=None):
         check_data(argument, data, self.distribution.event_shape, self.levels, whole=self.dequantize)
+        parts = self.distribution.submodules
+        sizes = {part.conditioning_size for part in parts if hasattr(part, "conditioning_size")}
+        check_conditioning(argument, data, y, sizes, any(isinstance(part, ImageBijector) for part in parts))
 
     def _pixels(self, images, count, stream):
         """Images with the noise of the `count`-th batch; `stream` 0 is training, 1 evaluation."""

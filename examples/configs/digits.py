@@ -6,8 +6,8 @@ from examples.config import Config
 CONFIG = Config(
     load=lambda sources: data.digits(),
     flow={"num_scales": 2, "width": 32, "residual_blocks": 2},
-    steps=1500,
-    evaluations=6,
+    steps=500,
+    evaluations=5,
     cosine_decay=True,
     averaging=0.99,
 )

@@ -31,6 +31,8 @@ def folder(path, size):
         8 bits a channel; it is named.
     """
     check_int("size", size, 1, "the side of an image in pixels")
+    if path is None:
+        raise ValueError("`folder`=None: must be a directory of pictures; name one, --folder=PATH.")
     path = pathlib.Path(path)
     if not path.exists():
         raise FileNotFoundError(f"`path`={str(path)!r}: does not exist; give a directory of pictures.")

@@ -1,0 +1,96 @@
+"""Small models to train: a flow that traces in a second, and a distribution whose likelihood NumPy knows."""
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_realnvp import (
+    PRESETS,
+    AffineCoupling,
+    Checkerboard,
+    Composition,
+    CouplingNetwork,
+    FlowBatchNorm,
+    FlowModel,
+    PixelLogit,
+    RealNVPImage,
+)
+
+tfd = tfp.distributions
+
+SHAPE = (4, 4, 1)
+DIMENSIONS = 16
+LOC, SCALE = 100.0, 60.0
+
+
+def images(count=8, seed=0):
+    return np.random.RandomState(seed).randint(0, 256, [count, *SHAPE]).astype(np.uint8)
+
+
+def on_prior(bijector):
+    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=SHAPE), bijector)
+
+
+def flow(**options):
+    options = {"num_scales": 1, "width": 2, "residual_blocks": 0} | options
+    return on_prior(RealNVPImage(1, **options))
+
+
+def one_coupling(residual_blocks=0, preset="released"):
+    """The smallest that has a network, running statistics and layers that report their health."""
+    mask, options = Checkerboard(), PRESETS[preset]
+    statistics = {"running_average": options["running_average"]}
+    with tf.name_scope("tiny"):
+        network = CouplingNetwork(mask, 1, 2, residual_blocks, statistics=statistics)
+        parts = [
+            PixelLogit(squash=options["squash"]),
+            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling"),
+            FlowBatchNorm(1, mask, name="norm", **statistics),
+        ]
+        return Composition(parts, name="tiny")
+
+
+def tiny(**options):
+    return on_prior(one_coupling(**options))
+
+
+def normal():
+    """Independent pixels with a learned mean."""
+    return tfd.Independent(tfd.Normal(tf.Variable(tf.fill(SHAPE, LOC), name="loc"), SCALE), 3)
+
+
+def normal_bits(pixels, loc=LOC):
+    """bits/dim [N] of `normal` in float64 NumPy."""
+    pixels = np.asarray(pixels, np.float64)
+    log_prob = -0.5 * ((pixels - loc) / SCALE) ** 2 - np.log(SCALE) - 0.5 * np.log(2 * np.pi)
+    return -log_prob.sum((1, 2, 3)) / (DIMENSIONS * np.log(2))
+
+
+def compiled(distribution, *, optimizer=None, options=None, **model):
+    """A compiled `FlowModel`; `options` are those of `compile`."""
+    model = FlowModel(distribution, **model)
+    model.compile(optimizer, **(options or {}))
+    return model
+
+
+def values(variables):
+    return [v.numpy() for v in variables]
+
+
+def assert_equal(left, right):
+    """Bit for bit."""
+    assert len(left) == len(right) > 0
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def copy_weights(source, target):
+    """Everything that training moves, optimizer slots included."""
+    for model in (source, target):
+        model.optimizer.build(model.trainable_variables)
+    for a, b in zip(
+        [*source.distribution.variables, *source.optimizer.variables],
+        [*target.distribution.variables, *target.optimizer.variables],
+        strict=True,
+    ):
+        b.assign(a)

@@ -1,0 +1,172 @@
+"""A step that is not finite changes nothing, is named, and is never saved."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tests.models import SHAPE, assert_equal, compiled, flow, images, normal, tiny, values
+
+tfd = tfp.distributions
+
+
+class Steep(tfd.Distribution):
+    """A constant likelihood with any gradient that one likes; and minus infinity, with that gradient, where told."""
+
+    def __init__(self, gradient, unlikely=None):
+        self.weight = tf.Variable(1.0, name="weight")
+        self._gradient, self._unlikely = gradient, unlikely
+        super().__init__(
+            dtype=tf.float32,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+        )
+
+    def _event_shape(self):
+        return tf.TensorShape(SHAPE)
+
+    def _log_prob(self, x):
+        @tf.custom_gradient
+        def steep(weight):
+            return weight, lambda upstream: upstream * self._gradient
+
+        log_prob = tf.zeros(tf.shape(x)[:1]) + steep(self.weight)
+        if self._unlikely is None:
+            return log_prob
+        return tf.where(x[:, 0, 0, 0] >= self._unlikely, -np.inf, log_prob)
+
+
+def batches(bad, size=4, count=3):
+    """Batches of images, of which number `bad`, counted from 1, is NaN."""
+    x = images(count * size).astype(np.float32)
+    x[(bad - 1) * size : bad * size] = np.nan
+    return tf.data.Dataset.from_tensor_slices(x).batch(size)
+
+
+class Snapshots(tf_keras.callbacks.Callback):
+    """The state before each step; `variables` are watched."""
+
+    def __init__(self, variables):
+        super().__init__()
+        self._variables = variables
+        self.taken = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.taken.append(values(self._variables))
+
+
+MODES = {
+    "plain": {},
+    "two_steps": {"steps_per_execution": 2},
+    "xla": {"jit_compile": True},
+    "eager": {"run_eagerly": True},
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nan_images(mode, tmp_path):
+    distribution = tiny()
+    model = compiled(distribution, averaging=0.5, options=MODES[mode])
+    # Adam, whose momentum would go on with gradients of 0.
+    watched = [*distribution.variables, *model.averages.averages]
+    snapshots = Snapshots(watched)
+    checkpoints = tf_keras.callbacks.ModelCheckpoint(
+        str(tmp_path / "{batch}.weights.h5"), save_freq=1, save_weights_only=True
+    )
+    with pytest.raises(FloatingPointError, match="step 3: not finite: the output of layer 'tiny/pixel_logit'"):
+        model.fit(batches(bad=3, count=4), callbacks=[checkpoints, snapshots], verbose=0)
+    assert all(np.all(np.isfinite(value)) for value in values(watched))
+    # Two steps an execution: the NaN is in the second one, snapshots are from before either.
+    assert len(snapshots.taken) == (2 if mode == "two_steps" else 3)
+    assert sorted(p.name for p in tmp_path.iterdir()) == (
+        ["2.weights.h5"] if mode == "two_steps" else ["1.weights.h5", "2.weights.h5"]
+    )
+    assert_equal(values(watched), snapshots.taken[-1])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nan_in_a_layer(mode):
+    distribution = tiny()
+    model = compiled(distribution, options=MODES[mode])
+    broken = next(v for v in distribution.trainable_variables if "conv_out/filters" in v.name)
+    broken.assign(tf.fill(broken.shape, np.nan))
+    before = values(distribution.trainable_variables)
+    with pytest.raises(FloatingPointError, match="step 1: not finite: the output of layer 'tiny/coupling'"):
+        model.fit(images(), batch_size=4, verbose=0)
+    assert_equal(values(distribution.trainable_variables), before)
+    # The layers before the broken one saw good batches; those after it must not remember the bad one.
+    assert all(np.all(np.isfinite(value)) for value in values(distribution.non_trainable_variables))
+
+
+@pytest.mark.parametrize("place", ["level_0/channel_1", "level_1/checkerboard_2"])
+def test_nan_in_a_coupling_of_a_flow(place):
+    distribution = flow(num_scales=2)
+    broken = next(v for v in distribution.trainable_variables if f"{place}/network/residual/conv_in/bias" in v.name)
+    broken.assign(tf.fill(broken.shape, np.nan))
+    # Nothing more than the message: eager is fastest for one step.
+    model = compiled(distribution, options={"run_eagerly": True})
+    with pytest.raises(FloatingPointError, match=f"step 1: .* layer 'real_nvp_image/{place}/coupling'"):
+        model.fit(images(), batch_size=4, verbose=0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("gradient", [np.inf, np.nan])
+def test_infinite_gradient_of_a_finite_loss(mode, gradient):
+    distribution = Steep(gradient)
+    model = compiled(distribution, options=MODES[mode])
+    with pytest.raises(FloatingPointError, match="step 1: not finite: the gradient of 'weight:0'"):
+        model.fit(images(), batch_size=4, verbose=0)
+    assert distribution.weight.numpy() == 1.0
+
+
+def test_gradient_with_an_infinite_norm():
+    # Finite, but its square is not in float32: clipping by the norm would make it NaN.
+    distribution = Steep(1e25)
+    model = compiled(distribution)
+    with pytest.raises(FloatingPointError, match="step 1: not finite: the gradient of 'weight:0'"):
+        model.fit(images(), batch_size=8, verbose=0)
+    assert distribution.weight.numpy() == 1.0
+
+
+def test_infinite_loss():
+    distribution = Steep(1.0, unlikely=0.0)
+    model = compiled(distribution)
+    with pytest.raises(FloatingPointError, match="step 1: not finite: the likelihood"):
+        model.fit(images(), verbose=0)
+    assert distribution.weight.numpy() == 1.0
+
+
+def test_fit_goes_on_after_a_failure():
+    model = compiled(tiny())
+    with pytest.raises(FloatingPointError):
+        model.fit(batches(bad=2), verbose=0)
+    assert np.isfinite(model.fit(images(), verbose=0).history["loss"][0])
+    with pytest.raises(FloatingPointError, match="step 5"):  # After the two above, the one since, and a good one.
+        model.fit(batches(bad=2), verbose=0)
+
+
+@pytest.mark.parametrize("callbacks", [[], [tf_keras.callbacks.TerminateOnNaN()]], ids=["none", "terminate_on_nan"])
+def test_failure_with_a_callback_list(callbacks):
+    model = compiled(tiny())
+    given = tf_keras.callbacks.CallbackList(callbacks, model=model, add_history=True)
+    with pytest.raises(FloatingPointError, match="step 2"):
+        model.fit(batches(bad=2), callbacks=given, verbose=0)
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "predict"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_images_that_are_not_finite_are_refused(method, value):
+    x = images().astype(np.float32)
+    x[3, 1, 2, 0] = value
+    with pytest.raises(ValueError, match="`x` holds values that are not finite"):
+        getattr(compiled(normal()), method)(x, verbose=0)
+
+
+def test_validation_images_are_checked_before_training():
+    distribution = normal()
+    x = images().astype(np.float32)
+    with pytest.raises(ValueError, match="`validation_data` holds values that are not finite"):
+        compiled(distribution).fit(x, validation_data=(x * np.nan,), verbose=0)
+    np.testing.assert_array_equal(distribution.distribution.loc, 100.0)

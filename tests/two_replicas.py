@@ -1,0 +1,116 @@
+"""Trains under `MirroredStrategy` over two logical CPUs and alone; prints both as JSON. Run by test_distribute.py.
+
+A program of its own, since logical devices can be set up only before TensorFlow starts.
+"""
+
+import json
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+import tf_keras
+
+from tests.models import compiled, flow, images, tiny, values
+from tests.test_failures import Steep
+
+# Epsilon: else Adam makes whole steps of gradients that are 0 but for rounding.
+OPTIMIZERS = {
+    "sgd": lambda: tf_keras.optimizers.SGD(0.1),
+    "adam": lambda: tf_keras.optimizers.Adam(1e-2, epsilon=1e-2, global_clipnorm=100.0),
+}
+FLOW = ("released", "sgd")
+CASES = {("released", "adam"), ("released", "sgd"), ("paper", "sgd")}
+
+
+def batches(count, size=8):
+    return tf.data.Dataset.from_tensor_slices(images(count)).batch(size)
+
+
+def make(preset, optimizer, initial=None):
+    # One whole flow, for its penalty; else what traces faster.
+    distribution = flow() if (preset, optimizer) == FLOW else tiny(preset=preset, residual_blocks=1)
+    for v, value in zip(distribution.variables, initial or values(distribution.variables), strict=True):
+        v.assign(value)
+    return compiled(distribution, optimizer=OPTIMIZERS[optimizer](), averaging=0.5, l2=0.1)
+
+
+def run(model, initial):
+    """The movement of every variable in one step and in four, and what was logged."""
+    variables = model.distribution.variables
+    losses = model.fit(batches(8), shuffle=False, verbose=0).history["loss"]
+    one = [value - start for value, start in zip(values(variables), initial, strict=True)]
+    losses += model.fit(batches(24), shuffle=False, verbose=0).history["loss"]
+    four = [value - start for value, start in zip(values(variables), initial, strict=True)]
+    averages = [value - start for value, start in zip(values(model.averages.averages), initial, strict=True)]
+    return {
+        "losses": losses,
+        "one_step": listed(one),
+        "four_steps": listed(four),
+        "averages": listed(averages),
+        "evaluated": model.evaluate(batches(16), verbose=0),
+        "predicted": model.predict(batches(16), verbose=0).tolist(),
+    }
+
+
+def listed(arrays):
+    return [a.ravel().tolist() for a in arrays]
+
+
+def compare(strategy, preset, optimizer):
+    alone = make(preset, optimizer)
+    initial = values(alone.distribution.variables)
+    with strategy.scope():
+        together = make(preset, optimizer, initial)
+    return {
+        "trainable": [v.trainable for v in alone.distribution.variables],
+        "names": [v.name for v in alone.distribution.variables],
+        "alone": run(alone, initial),
+        "together": run(together, initial),
+    }
+
+
+def uneven(strategy):
+    """Last batches that do not halve: of 3 images, and of 1, which leaves a replica without any."""
+    result = {}
+    for rest in (3, 1):
+        with strategy.scope():
+            model = make("paper", "sgd")
+        try:
+            logs = model.fit(batches(8 + rest), verbose=0).history
+            result[rest] = [logs["loss"][0], *model.evaluate(batches(8 + rest), verbose=0)]
+        except (FloatingPointError, tf.errors.OpError) as error:
+            result[rest] = str(error)[-500:]
+    return result
+
+
+def replicas_after_failure(strategy):
+    """Only the second replica's images have no likelihood: the weight on each replica, and what was raised."""
+    x = images(8)
+    x[:4], x[4:] = 10, 200
+    with strategy.scope():
+        model = compiled(Steep(1.0, unlikely=100.0), optimizer=tf_keras.optimizers.SGD(0.1), l2=0.0)
+    try:
+        model.fit(tf.data.Dataset.from_tensor_slices(x).batch(8), verbose=0)
+        error = None
+    except FloatingPointError as caught:
+        error = str(caught)
+    weights = [float(v) for v in strategy.experimental_local_results(model.distribution.weight)]
+    return {"error": error, "weights": weights}
+
+
+def main():
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    assert strategy.num_replicas_in_sync == 2
+    result = {f"{preset} {optimizer}": compare(strategy, preset, optimizer) for preset, optimizer in sorted(CASES)}
+    result["uneven"] = uneven(strategy)
+    result["failure"] = replicas_after_failure(strategy)
+    print("JSON " + json.dumps(result, default=np.ndarray.tolist))
+
+
+if __name__ == "__main__":
+    main()
