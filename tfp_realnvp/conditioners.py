@@ -16,7 +16,7 @@ class CouplingNetwork(tf.Module):
         h = relu(concat[h, -h, b])            b only if the mask is spatial
         answer = network(h)                   at the channels that change, 0 at the others
 
-    Any batch shape: images [..., H, W, C] -> [..., H, W, outputs * C].
+    Images [N, H, W, C] -> [N, H, W, outputs * C]; `AffineCoupling` flattens other batch shapes.
     """
 
     def __init__(
@@ -85,53 +85,34 @@ class CouplingNetwork(tf.Module):
                 f"images of shape {x.shape}: the last axis must be `channels`={self.channels}, as this network was "
                 "built; build it for other channels or convert the images."
             )
-        shape = tf.shape(x)
-        h = tf.reshape(x, tf.concat([[-1], shape[-3:]], 0))
-        h = tf.ensure_shape(
-            h, [None if x.shape[:-3].num_elements() is None else x.shape[:-3].num_elements(), *x.shape[-3:]]
-        )
-        conditioning = self._flat_conditioning(conditioning, x.shape[:-3], shape[:-3])
-        plane = self.mask(image_shape(h), h.dtype) if self.mask.spatial else None
-        h = h[..., self._conditioning_channels]
+        self._check_conditioning(conditioning)
+        h = x[..., self._conditioning_channels]
         if self.norm_in is not None:
             h = self.norm_in(h, training=training, update=update_statistics)
         if self.mask.spatial:
-            h = tf.concat([2 * h, -2 * h, tf.broadcast_to(plane, tf.concat([tf.shape(h)[:-1], [1]], 0))], -1)
+            plane = self.mask(image_shape(x), h.dtype) * tf.ones_like(h[..., :1])
+            h = tf.concat([2 * h, -2 * h, plane], -1)
         else:
             h = tf.concat([h, -h], -1)
         answer = self.network(tf.nn.relu(h), training, update_statistics, conditioning)
-        answer = tf.concat(
+        return tf.concat(
             [tf.pad(part, [[0, 0], [0, 0], [0, 0], self._padding]) for part in tf.split(answer, self.outputs, -1)], -1
         )
-        answer = tf.reshape(answer, tf.concat([shape[:-1], [self.outputs * self.channels]], 0))
-        return tf.ensure_shape(answer, [*x.shape[:-1], self.outputs * self.channels])
 
-    def _flat_conditioning(self, conditioning, static_batch, batch):
-        """Checks the conditioning and returns it as [N, K] for the flattened batch."""
-        if self.conditioning_size is None:
-            if conditioning is not None:
-                raise ValueError(
-                    f"`conditioning` of shape {tf.convert_to_tensor(conditioning).shape} was given, but the flow is "
-                    "unconditional; build it with `conditioning_size`, or leave it out."
-                )
-            return None
+    def _check_conditioning(self, conditioning):
         size = self.conditioning_size
-        if conditioning is None:
+        if conditioning is None and size is not None:
             raise ValueError(
                 f"`conditioning`=None: the flow was built with `conditioning_size`={size} and needs a tensor [..., "
                 f"{size}] with the images, e.g. `log_prob(x, bijector_kwargs={{'conditioning': c}})`."
             )
-        conditioning = tf.convert_to_tensor(conditioning)
-        rule = f"`conditioning` of shape {conditioning.shape}: must be [..., {size}] (`conditioning_size`)"
-        if conditioning.shape.rank is None or conditioning.shape.rank < 1 or conditioning.shape[-1] != size:
-            raise ValueError(f"{rule}; classes go in as one-hot vectors.")
-        try:
-            fits = tf.broadcast_static_shape(conditioning.shape[:-1], static_batch).is_compatible_with(static_batch)
-        except ValueError:
-            fits = False
-        if not fits:
+        if conditioning is not None and size is None:
             raise ValueError(
-                f"{rule} and broadcast against the images' batch shape {static_batch}; give one row an image."
+                f"`conditioning` of shape {conditioning.shape} was given, but the flow is unconditional; build it with "
+                "`conditioning_size`, or leave it out."
             )
-        flat = tf.broadcast_to(conditioning, tf.concat([batch, [size]], 0))
-        return tf.reshape(flat, [-1, size])
+        if size is not None and conditioning.shape[-1] != size:
+            raise ValueError(
+                f"`conditioning` of shape {conditioning.shape}: must be [..., {size}] (`conditioning_size`); classes "
+                "go in as one-hot vectors."
+            )

@@ -50,8 +50,8 @@ class AffineCoupling(ImageBijector):
 
         Args:
           mask: callable `mask(event_shape, dtype)` or array that broadcasts against [H, W, C]; 1 conditions.
-          conditioner: callable from [..., H, W, C] to [..., H, W, 2C], shift first (C channels if `additive`). The
-            keywords `training` and `conditioning` are passed if it takes them.
+          conditioner: callable from [N, H, W, C] to [N, H, W, 2C], shift first (C channels if `additive`); other batch
+            shapes are flattened for it. The keywords `training` and `conditioning` [N, K] are passed if it takes them.
           shift_first: Python bool, the order of shift and scale.
           additive: Python bool; shift only (volume-preserving, as in NICE).
           gain: float, start of the learned scalar on tanh; the released program starts at 0 for checkerboard and at 1
@@ -64,7 +64,7 @@ class AffineCoupling(ImageBijector):
         parameters = dict(locals())
         check_mask(mask)
         if not callable(conditioner):
-            raise TypeError(f"`conditioner`={conditioner!r}: must be callable, [..., H, W, C] -> [..., H, W, 2C].")
+            raise TypeError(f"`conditioner`={conditioner!r}: must be callable, [N, H, W, C] -> [N, H, W, 2C].")
         for option, value in (("shift_first", shift_first), ("additive", additive), ("offset", offset)):
             check_bool(option, value)
         check_number("gain", gain, lambda x: True, "a finite number, e.g. 1.0")
@@ -97,19 +97,8 @@ class AffineCoupling(ImageBijector):
         keywords = {"training": training, "update_statistics": update, "conditioning": conditioning}
         if conditioning is not None and "conditioning" not in self._conditioner_keywords:
             raise ValueError(f"{self.name}: `conditioning` was given, but the conditioner takes no such keyword.")
-        result = self.conditioner(x * mask, **{k: keywords[k] for k in self._conditioner_keywords})
         outputs = x.shape[-1] * (1 if self.additive else 2)
-        if not tf.is_tensor(result):
-            raise TypeError(
-                f"{self.name}: `conditioner` answered with {type(result).__name__}: must be one tensor [..., H, W, "
-                f"{outputs}]; concatenate shift and log-scale on the last axis."
-            )
-        if not result.shape.is_compatible_with([*x.shape[:-1], outputs]):
-            raise ValueError(
-                f"{self.name}: `conditioner` answered with shape {result.shape}; for images of shape {x.shape} it must "
-                f"keep all axes but the last, and its last axis must be {outputs} "
-                f"({'shift' if self.additive else 'shift, then log-scale'})."
-            )
+        result = self._condition(x * mask, outputs, **{k: keywords[k] for k in self._conditioner_keywords})
         result = tf.cast(result, x.dtype)
         if self.additive:
             shift, log_scale = result, tf.zeros_like(x)
@@ -120,6 +109,47 @@ class AffineCoupling(ImageBijector):
                 log_scale += self.log_scale_offset
         log_scale *= 1 - mask
         return shift * (1 - mask), log_scale, tf.reduce_sum(log_scale, [-3, -2, -1])
+
+    def _condition(self, x, outputs, conditioning=None, **keywords):
+        """The conditioner's answer for images of any batch shape; it sees one batch axis, as Keras layers want."""
+        batch, static_batch, event = tf.shape(x)[:-3], x.shape[:-3], x.shape[-3:]
+        flat = tf.reshape(x, tf.concat([[-1], tf.shape(x)[-3:]], 0))
+        flat = tf.ensure_shape(flat, [static_batch.num_elements(), *event])
+        if conditioning is not None:
+            keywords["conditioning"] = _flat_conditioning(conditioning, batch, static_batch)
+        result = self.conditioner(flat, **keywords)
+        if not tf.is_tensor(result):
+            raise TypeError(
+                f"{self.name}: `conditioner` answered with {type(result).__name__}: must be one tensor [N, H, W, "
+                f"{outputs}]; concatenate shift and log-scale on the last axis."
+            )
+        if not result.shape.is_compatible_with([*flat.shape[:-1], outputs]):
+            raise ValueError(
+                f"{self.name}: `conditioner` answered with shape {result.shape}; for images of shape {flat.shape} it "
+                f"must keep all axes but the last, and its last axis must be {outputs} "
+                f"({'shift' if self.additive else 'shift, then log-scale'})."
+            )
+        result = tf.reshape(result, tf.concat([batch, tf.shape(x)[-3:-1], [outputs]], 0))
+        return tf.ensure_shape(result, [*x.shape[:-1], outputs])
+
+
+def _flat_conditioning(conditioning, batch, static_batch):
+    """Conditioning [..., K] as [N, K] for the flattened batch."""
+    conditioning = tf.convert_to_tensor(conditioning)
+    shape = conditioning.shape
+    if shape.rank is None or shape.rank < 1:
+        raise ValueError(f"`conditioning` of shape {shape}: must be [..., K] of known rank, one vector an image.")
+    try:
+        fits = tf.broadcast_static_shape(shape[:-1], static_batch).is_compatible_with(static_batch)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"`conditioning` of shape {shape}: all axes but the last must broadcast against the images' batch shape "
+            f"{static_batch}; give one row an image."
+        )
+    flat = tf.broadcast_to(conditioning, tf.concat([batch, tf.shape(conditioning)[-1:]], 0))
+    return tf.ensure_shape(tf.reshape(flat, [-1, tf.shape(conditioning)[-1]]), [static_batch.num_elements(), shape[-1]])
 
 
 def _accepted_keywords(function):

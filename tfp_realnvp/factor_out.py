@@ -3,10 +3,10 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.image_bijector import FactorOutBase, value_and_log_det
+from tfp_realnvp.image_bijector import ImageBijector, value_and_log_det
 
 
-class FactorOut(FactorOutBase):
+class FactorOut(ImageBijector):
     """Applies a bijector to the first half of the channels; the second half is left as latents.
 
         inverse:  x = concat(bijector.inverse(y[..., :C/2]), y[..., C/2:])

@@ -17,8 +17,8 @@ class ImageBijector(tfp.bijectors.Bijector):
         _inverse_and_log_det(y, training, conditioning) -> x, log |det dx/dy|
 
     with log dets that broadcast to the batch's shape. `forward` maps latents to images, `inverse` images to latents.
-    Every public method takes two keywords, `training` (Python bool: normalise with the batch's statistics) and `conditioning` (a
-    tensor [..., K], see `RealNVPImage`).
+    Every public method takes two keywords, `training` (Python bool: normalise with the batch's statistics) and
+    `conditioning` (a tensor [..., K], see `RealNVPImage`).
 
     Value and log det are cached under TFP's rule: for the same input *tensor*, while its output is alive. As with any
     TFP bijector of variables, an output that is held across an update of the variables is what a second call with the
@@ -130,13 +130,8 @@ class Composition(ImageBijector):
         for part in parts:
             value, part_log_det = value_and_log_det(part, value, direction, **kwargs)
             log_det += part_log_det
-            if not isinstance(part, FactorOutBase):
-                health.observe(_path(part), value, part_log_det)
+            health.observe(_path(part), value, part_log_det)
         return value, log_det
-
-
-class FactorOutBase(ImageBijector):
-    """Marks bijectors that only hand parts of their input to another one, which reports its own health."""
 
 
 def value_and_log_det(bijector, value, direction, **kwargs):
