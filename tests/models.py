@@ -36,18 +36,22 @@ def flow(**options):
     return on_prior(RealNVPImage(1, **options))
 
 
-def one_coupling(residual_blocks=0, preset="released"):
+def one_coupling(residual_blocks=0, preset="released", conditioning_size=None):
     """The smallest that has a network, running statistics and layers that report their health."""
     mask, options = Checkerboard(), PRESETS[preset]
     statistics = {"running_average": options["running_average"]}
     with tf.name_scope("tiny"):
-        network = CouplingNetwork(mask, 1, 2, residual_blocks, statistics=statistics)
+        network = CouplingNetwork(
+            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics
+        )
         parts = [
             PixelLogit(squash=options["squash"]),
             AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling"),
             FlowBatchNorm(1, mask, name="norm", **statistics),
         ]
-        return Composition(parts, name="tiny")
+        bijector = Composition(parts, name="tiny")
+    bijector.regularized_variables = [v for v in network.trainable_variables if "gain" in v.name]
+    return bijector
 
 
 def tiny(**options):

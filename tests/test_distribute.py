@@ -40,10 +40,8 @@ def test_training_and_evaluation(case):
                 )
 
 
-def test_last_batches_that_do_not_halve():
-    for rest, losses in run("uneven").items():
-        assert not isinstance(losses, str), f"{rest} images: {losses}"
-        assert all(np.isfinite(losses))
+def test_a_last_batch_that_does_not_halve():
+    assert np.isfinite(run("uneven")).all()
 
 
 def test_failure_on_one_replica():

@@ -77,8 +77,10 @@ class Failure(tf.Module):
         self._weights = [v.name for v in variables]
         layers = tf.math.is_finite(tf.stack([*record.sums, tf.cast(loss, tf.float32)]))
         # Backpropagation walks from the last layer to the first: the last one in the list failed first.
-        weights = tf.math.is_finite(tf.stack([tf.reduce_sum(tf.cast(g, tf.float32)) for g in reversed(gradients)]))
-        finite = tf.reduce_all(layers) & tf.reduce_all(weights)
+        # Squares: clipping by the norm makes NaN of a finite gradient whose norm is not.
+        squares = tf.stack([tf.reduce_sum(tf.cast(g, tf.float32) ** 2) for g in reversed(gradients)])
+        weights = tf.math.is_finite(squares)
+        finite = tf.reduce_all(layers) & tf.reduce_all(weights) & tf.math.is_finite(tf.reduce_sum(squares))
         found = tf.stack([step, _first_false(layers), _first_false(weights)])
         earlier = tf.identity(self._where)
         fine_so_far = earlier[0] < 0

@@ -2,6 +2,7 @@
 
 import contextlib
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
@@ -25,6 +26,9 @@ class FlowModel(tf_keras.Model):
     so that clip norm and `l2` mean what the paper's do. What is logged is in bits/dim: `loss`, the above over
     H * W * C * ln 2, and `bits_per_dim`, without the penalty. Noise is uniform in [0, 1): drawn anew each training
     step, the same in every evaluation. `predict` gives bits/dim per image, [N].
+
+    Under a `tf.distribute` strategy the batch is split over the replicas, and each needs an image at least: batch a
+    dataset with `drop_remainder=True`. Equal shares give what one replica gives.
 
     A step with a loss or gradient that is not finite changes no weight, and `fit` raises `FloatingPointError` that
     names the step and the first layer that was not finite.
@@ -125,7 +129,7 @@ class FlowModel(tf_keras.Model):
         return bits_per_dim(log_prob, self.distribution.event_shape)
 
     def train_step(self, data):
-        images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+        images, conditioning, weights = _unpack(data)
         step = tf.cast(self.optimizer.iterations, tf.int64)
         context = tf.distribute.get_replica_context()
         variables = self.trainable_variables
@@ -134,20 +138,37 @@ class FlowModel(tf_keras.Model):
             weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
             objective = self._penalty() - tf.reduce_mean(weighted)
             share = objective / context.num_replicas_in_sync
-        gradients = tape.gradient(share, variables)
+        gradients = tape.gradient(share, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if context.num_replicas_in_sync > 1:
-            gradients, record.sums = context.all_reduce(tf.distribute.ReduceOp.SUM, [gradients, record.sums])
-        finite = self._failure.check(step, objective, record, gradients, variables)
-        # Zeros, not a branch: optimizers can't be called in one under every strategy. No weight becomes NaN, and
-        # nothing more is applied once a step has failed.
-        gradients = [tf.math.multiply_no_nan(g, tf.cast(finite, g.dtype)) for g in gradients]
-        self.optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
-        if self.averages is not None:
-            self.averages.update()
+            # The loss too: replicas that disagree on whether the step failed would part for ever.
+            gradients, record.sums, share = context.all_reduce(
+                tf.distribute.ReduceOp.SUM, [gradients, record.sums, share]
+            )
+        finite = self._failure.check(step, share, record, gradients, variables)
+        context.merge_call(self._apply, args=(finite, gradients))
         return self._update_metrics(objective, log_prob, weights)
 
+    def _apply(self, strategy, finite, gradients):
+        """One step of optimizer and averages, or none: gradients of 0 would not do, since momentum goes on.
+
+        Called for all replicas together, as Keras' loss scaling does: within a replica, optimizers can't be called in
+        a branch.
+        """
+
+        def apply(gradients):
+            pairs = zip(gradients, self.trainable_variables, strict=True)
+            self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+            if self.averages is not None:
+                self.averages.update()
+
+        def step():
+            strategy.extended.call_for_each_replica(apply, args=(gradients,))
+            return tf.zeros([])
+
+        tf.cond(strategy.experimental_local_results(finite)[0], step, lambda: tf.zeros([]))
+
     def test_step(self, data):
-        images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+        images, conditioning, weights = _unpack(data)
         pixels = self._pixels(images, self._evaluated_batches, 1)
         log_prob = self._log_prob(pixels, conditioning, training=False)
         self._evaluated_batches.assign_add(1)
@@ -155,8 +176,8 @@ class FlowModel(tf_keras.Model):
         return self._update_metrics(self._penalty() - tf.reduce_mean(weighted), log_prob, weights)
 
     def predict_step(self, data):
-        images, conditioning, _ = tf_keras.utils.unpack_x_y_sample_weight(data)
-        result = self(images, conditioning)
+        images, conditioning, _ = _unpack(data)
+        result = self.call(images, conditioning)  # Not through __call__, which casts to the policy's compute dtype.
         self._evaluated_batches.assign_add(1)
         return result
 
@@ -169,11 +190,15 @@ class FlowModel(tf_keras.Model):
             self._check("validation_data", *validation_data[:2])
         elif validation_data is not None:
             self._check("validation_data", validation_data)
+        if y is None and kwargs.get("sample_weight") is not None:
+            y = _nothing(x)
         self._failure.reset()
         stop = _StopOnFailure(self._failure)
         if isinstance(callbacks, tf_keras.callbacks.CallbackList):
-            callbacks.callbacks.insert(0, stop)
-            stop.set_model(self)
+            # A new list: whether to call hooks of batches is settled when a list is made.
+            callbacks = tf_keras.callbacks.CallbackList(
+                [stop, *callbacks.callbacks], model=self, **(getattr(callbacks, "params", None) or {})
+            )
         else:  # First, so that no other callback sees, or saves, a model after a failed step.
             callbacks = [stop, *tf.nest.flatten(callbacks or [])]
         return super().fit(x, y, *args, validation_data=validation_data, callbacks=callbacks, **kwargs)
@@ -181,6 +206,8 @@ class FlowModel(tf_keras.Model):
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras, with the averaged weights if the model keeps any; the same noise every time."""
         self._check("x", x, y)
+        if y is None and kwargs.get("sample_weight") is not None:
+            y = _nothing(x)
         return self._with_averages(super().evaluate, x, y, *args, **kwargs)
 
     def predict(self, x, *args, **kwargs):
@@ -207,6 +234,7 @@ class FlowModel(tf_keras.Model):
 
     def _pixels(self, images, count, stream):
         """Images with the noise of the `count`-th batch; `stream` 0 is training, 1 evaluation."""
+        images = tf.ensure_shape(images, [None, *self.distribution.event_shape])  # Unknown for generators.
         if not self.dequantize:
             return tf.cast(images, self.distribution.dtype)
         context = tf.distribute.get_replica_context()
@@ -224,8 +252,10 @@ class FlowModel(tf_keras.Model):
         keywords = {"training": training, "conditioning": conditioning}
         if isinstance(bijector, ImageBijector):
             return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
-        if isinstance(bijector, tfp.bijectors.Chain):
-            keywords = {b.name: keywords for b in bijector.bijectors if isinstance(b, ImageBijector)}
+        # Not isinstance(Chain): `tfb.Chain` of parts that are no composite tensors makes a `_Chain`, its base class.
+        parts = [b for b in getattr(bijector, "bijectors", ()) if isinstance(b, ImageBijector)]
+        if parts:
+            keywords = {b.name: keywords for b in parts}
             return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
         if conditioning is not None:
             raise ValueError(
@@ -243,6 +273,18 @@ class FlowModel(tf_keras.Model):
         self._loss.update_state(bits_per_dim(-objective, self.distribution.event_shape), tf.shape(log_prob)[0])
         self._bits_per_dim.update_state(bits_per_dim(log_prob, self.distribution.event_shape), weights)
         return {m.name: m.result() for m in self.metrics}
+
+
+def _nothing(x):
+    """Stands for no conditioning: Keras drops the sample weights of arrays without a y."""
+    return np.zeros([len(x), 0], np.float32)
+
+
+def _unpack(data):
+    images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+    if conditioning is not None and conditioning.shape.rank == 2 and conditioning.shape[-1] == 0:
+        conditioning = None
+    return images, conditioning, weights
 
 
 class _StopOnFailure(tf_keras.callbacks.Callback):
