@@ -47,7 +47,8 @@ class LossLog(tf_keras.callbacks.Callback):
         rows = []
         if self._path.exists():
             with self._path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= start]
+                # A row may have been cut short when the run was killed; it is a later one, whatever step it shows.
+                rows = [row for row in csv.DictReader(file) if all(row.values()) and int(row["step"]) <= start]
         with self._path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.FIELDS)
             writer.writeheader()

@@ -8,6 +8,7 @@ from typing import Any
 
 from examples import configs
 from examples.data import ImageData
+from examples.data.image_data import check_int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +56,7 @@ class Config:
 
     def __post_init__(self):
         for name in ("steps", "evaluations", "batch_size", "steps_per_execution"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}`={getattr(self, name)}: must be at least 1.")
+            check_int(name, getattr(self, name), 1, "see `examples.config.Config`")
 
     def check_images(self, images):
         """Raises ValueError if these images can't be trained on; before a model is built for them."""

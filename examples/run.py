@@ -83,7 +83,7 @@ def restore(run, checkpoint, manager):
         if not reader.has_tensor(name):
             raise ValueError(f"checkpoint {path} was not written by examples.train; {remedy}.")
         theirs = json.loads(reader.get_tensor(name).decode())
-    except (tf.errors.OpError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (tf.errors.OpError, IndexError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(
             f"checkpoint {path} can't be read: {error}; it is damaged. {_older(manager, path, remedy)}."
         ) from error
@@ -94,7 +94,7 @@ def restore(run, checkpoint, manager):
         raise ValueError(f"checkpoint {path} is of another run ({changes}); {remedy}.")
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:  # IndexError: a file that ends early.
         first = str(error).strip().split("\n")[0]
         raise ValueError(f"checkpoint {path} can't be restored: {first}. {_older(manager, path, remedy)}.") from error
     return True

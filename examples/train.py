@@ -55,7 +55,7 @@ def make_strategy():
             resolver = tf.distribute.cluster_resolver.TPUClusterResolver(FLAGS.tpu)
             tf.config.experimental_connect_to_cluster(resolver)
             tf.tpu.experimental.initialize_tpu_system(resolver)
-        except (ValueError, tf.errors.OpError) as error:
+        except (OSError, ValueError, tf.errors.OpError) as error:  # OSError: no such host.
             raise ValueError(
                 f"`tpu`={FLAGS.tpu!r}: no such TPU ({error}); name one with --tpu, or use another --strategy."
             ) from error
@@ -211,15 +211,16 @@ def main(argv):
     began, first_step = time.time(), cb.step_of(model)
     try:
         train(config, images, model, run, manager)
+        seconds = time.time() - began
+        result = evaluate(config, images, model, run)
     except KeyboardInterrupt:
         print(f"\nstopped; the same command resumes from {manager.latest_checkpoint}", flush=True)
         sys.exit(130)
     except (FloatingPointError, OSError) as error:
         sys.exit(f"error: {error}\nlast good checkpoint: {manager.latest_checkpoint}")
     if config.steps > first_step:
-        seconds, seen = time.time() - began, (config.steps - first_step) * config.batch_size
+        seen = (config.steps - first_step) * config.batch_size
         print(f"{seen:,} images seen in {seconds / 60:.1f} min ({seen / seconds:.0f} images/s, evaluations included)")
-    result = evaluate(config, images, model, run)
     print(
         f"test: {result['bits_per_dim']:.3f} +- {result['standard_error']:.3f} bits/dim "
         f"({result['data']}, {result['split']}, {result['noise_draws']} noise draw an image, {result['weights']} "

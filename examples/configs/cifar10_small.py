@@ -7,6 +7,7 @@ CONFIG = Config(
     load=lambda sources: data.cifar10(sources.data_dir),
     flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
     steps=2000,
+    learning_rate=1e-2,
     evaluations=5,
     cosine_decay=True,
     averaging=0.995,

@@ -6,8 +6,9 @@ from examples.config import Config
 CONFIG = Config(
     load=lambda sources: data.digits(),
     flow={"num_scales": 2, "width": 32, "residual_blocks": 2},
-    steps=500,
-    evaluations=5,
+    steps=400,
+    evaluations=4,
+    learning_rate=5e-3,
     cosine_decay=True,
     averaging=0.99,
 )

@@ -7,6 +7,7 @@ CONFIG = Config(
     load=lambda sources: data.folder(sources.folder, sources.image_size),
     flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
     steps=2000,
+    learning_rate=5e-3,
     evaluations=10,
     cosine_decay=True,
     averaging=0.995,
