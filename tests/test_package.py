@@ -25,15 +25,16 @@ MAY_IMPORT = {
     "squeeze": {"checks"},
     "pixel_logit": {"checks"},
     "likelihood": set(),
-    "health": set(),
-    "averaging": {"checks"},
+    "variables": set(),
+    "health": {"variables"},
+    "averaging": {"checks", "variables"},
     "checks": set(),
     "image_bijector": {"checks", "health"},
-    "batch_norm": {"checks", "image_bijector", "masks"},
-    "coupling": {"batch_norm", "checks", "image_bijector", "masks"},
+    "batch_norm": {"checks", "image_bijector", "masks", "variables"},
+    "coupling": {"checks", "image_bijector", "masks"},
     "factor_out": {"image_bijector"},
     "residual_network": {"batch_norm", "checks"},
-    "conditioners": {"batch_norm", "checks", "masks", "residual_network"},
+    "conditioners": {"checks", "masks", "residual_network"},
     "real_nvp_image": {
         "batch_norm",
         "checks",
@@ -45,7 +46,7 @@ MAY_IMPORT = {
         "pixel_logit",
         "squeeze",
     },
-    "training": {"averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit"},
+    "training": {"averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
 }
 
 

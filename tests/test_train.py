@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -340,11 +341,11 @@ def test_every_config_is_described():
         assert config.interval >= 1
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_main_command_of_the_readme(tmp_path):
+    arguments = re.search(r"\.venv/bin/python (-m examples\.train .*)$", (ROOT / "README.md").read_text(), re.M)
     done = subprocess.run(
-        [sys.executable, "-m", "examples.train", "--config=digits"],
+        [sys.executable, *arguments.group(1).split()],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -405,7 +405,7 @@ def test_summary():
     distribution = flow(num_scales=2)
     lines = []
     FlowModel(distribution).summary(line_length=200, print_fn=lines.append)
-    groups = [line.split() for line in lines if "_VariableGroup" in line]
+    groups = [line.split() for line in lines if "VariableGroup" in line]
     couplings = [f"level_0.checkerboard_{i}" for i in range(3)] + [f"level_0.channel_{i}" for i in range(3)]
     couplings += [f"level_1.checkerboard_{i}" for i in range(4)]
     assert sorted(words[0].split(".", 1)[1] for words in groups) == sorted(couplings)

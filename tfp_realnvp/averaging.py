@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfp_realnvp.checks import check_number
+from tfp_realnvp.variables import replica_local
 
 
 class WeightAverages(tf_keras.layers.Layer):
@@ -23,8 +24,10 @@ class WeightAverages(tf_keras.layers.Layer):
         check_number("averaging", decay, lambda d: 0 < d < 1, "None or a decay in (0, 1), e.g. 0.999")
         self.decay = decay
         self._sources = [v for v in variables if v.dtype.is_floating]
-        self.averages = [_own(tf.convert_to_tensor(v), v.name.split(":")[0] + "/average") for v in self._sources]
-        self.num_updates = _own(tf.zeros([], tf.int64), "num_updates")
+        self.averages = [
+            replica_local(tf.convert_to_tensor(v), v.name.split(":")[0] + "/average") for v in self._sources
+        ]
+        self.num_updates = replica_local(tf.zeros([], tf.int64), "num_updates")
         self.built = True
 
     def update(self):
@@ -46,14 +49,3 @@ class WeightAverages(tf_keras.layers.Layer):
         finally:
             for source, value in zip(self._sources, own, strict=True):
                 source.assign(value)
-
-
-def _own(initial, name):
-    """A variable that every replica moves by itself, alike."""
-    return tf.Variable(
-        initial,
-        trainable=False,
-        name=name,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from tfp_realnvp.checks import check_bool, check_float_type, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector
-from tfp_realnvp.masks import check_mask, evaluate_mask
+from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
+from tfp_realnvp.variables import replica_local
 
 
 class RunningStatistics(tf.Module):
@@ -34,18 +35,8 @@ class RunningStatistics(tf.Module):
         self.momentum = momentum
         self.running_average = running_average
         with tf.name_scope(name):
-            self.mean = self._variable(tf.zeros([channels], dtype), "mean")
-            self.variance = self._variable(tf.ones([channels], dtype), "variance")
-
-    @staticmethod
-    def _variable(initial, name):
-        return tf.Variable(
-            initial,
-            trainable=False,
-            name=name,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.MEAN,
-        )
+            self.mean = replica_local(tf.zeros([channels], dtype), "mean")
+            self.variance = replica_local(tf.ones([channels], dtype), "variance")
 
     def __call__(self, x, *, training, update=True):
         """Returns mean and variance [C] of `x` [..., C] to normalise with.
@@ -164,9 +155,3 @@ class FlowBatchNorm(ImageBijector):
         # The scale is the same for each image of the batch: broadcast over [H, W, C], not over the batch.
         log_scale = -0.5 * tf.math.log(variance + self.epsilon) * changed * tf.ones(image_shape(y), y.dtype)
         return -mean * changed, log_scale
-
-
-def image_shape(x):
-    """[H, W, C] of `x` [..., H, W, C]: Python ints where static, else scalar tensors."""
-    dynamic = tf.shape(x)
-    return tuple(s if s is not None else dynamic[i - 3] for i, s in enumerate(x.shape[-3:].as_list()))

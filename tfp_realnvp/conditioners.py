@@ -2,9 +2,8 @@
 
 import tensorflow as tf
 
-from tfp_realnvp.batch_norm import image_shape
 from tfp_realnvp.checks import check_int
-from tfp_realnvp.masks import ChannelHalves, Checkerboard
+from tfp_realnvp.masks import ChannelHalves, Checkerboard, image_shape
 from tfp_realnvp.residual_network import BatchNorm, ResidualNetwork
 
 

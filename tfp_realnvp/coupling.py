@@ -4,10 +4,9 @@ import inspect
 
 import tensorflow as tf
 
-from tfp_realnvp.batch_norm import image_shape
 from tfp_realnvp.checks import check_bool, check_float_type, check_number
 from tfp_realnvp.image_bijector import ImageBijector
-from tfp_realnvp.masks import check_mask, evaluate_mask
+from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
 
 
 class AffineCoupling(ImageBijector):

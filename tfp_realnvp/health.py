@@ -5,6 +5,8 @@ import contextvars
 
 import tensorflow as tf
 
+from tfp_realnvp.variables import replica_local
+
 
 class HealthRecord:
     """Layers in the order of their evaluation, each with a scalar that is finite if the layer's output was."""
@@ -50,14 +52,7 @@ class Failure(tf.Module):
         self._layers, self._weights = [], []
         with tf.name_scope(name):
             # Step, index of the layer, index of the weight; -1 for none.
-            self._where = tf.Variable(
-                [-1, -1, -1],
-                dtype=tf.int64,
-                trainable=False,
-                name="where",
-                synchronization=tf.VariableSynchronization.ON_READ,
-                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-            )
+            self._where = replica_local(tf.constant([-1, -1, -1], tf.int64), "where")
 
     def reset(self):
         """Forgets a failure."""
@@ -95,7 +90,7 @@ class Failure(tf.Module):
         if 0 <= layer < len(self._layers):
             cause = f"the output of layer {self._layers[layer]!r}"
         elif layer >= 0:
-            cause = "the likelihood, though every layer's output was finite"
+            cause = "the likelihood" + (", though every layer's output was finite" if self._layers else "")
         else:
             cause = f"the gradient of {self._weights[len(self._weights) - 1 - weight]!r}"
         raise FloatingPointError(

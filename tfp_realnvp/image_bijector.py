@@ -148,5 +148,18 @@ def value_and_log_det(bijector, value, direction, **kwargs):
     return result, getattr(bijector, f"{direction}_log_det_jacobian")(value, event_ndims=3, **kwargs)
 
 
+def bijector_kwargs(bijector, **kwargs):
+    """Returns the `bijector_kwargs` of a distribution that bring `kwargs` to the `ImageBijector`s in its bijector.
+
+    Args:
+      bijector: an `ImageBijector`, a `tfb.Chain` that holds some, or anything else, which gets nothing.
+      **kwargs: `training` and `conditioning`.
+    """
+    if isinstance(bijector, ImageBijector):
+        return kwargs
+    # Not isinstance(Chain): `tfb.Chain` of parts that are no composite tensors makes an object of its base class.
+    return {part.name: kwargs for part in getattr(bijector, "bijectors", ()) if isinstance(part, ImageBijector)}
+
+
 def _path(bijector):
     return bijector._constructor_name_scope.rstrip("/") or bijector.name

@@ -101,6 +101,12 @@ def evaluate_mask(mask, event_shape, dtype):
     return result
 
 
+def image_shape(x):
+    """[H, W, C] of `x` [..., H, W, C]: Python ints where static, else scalar tensors."""
+    dynamic = tf.shape(x)
+    return tuple(s if s is not None else dynamic[i - 3] for i, s in enumerate(x.shape[-3:].as_list()))
+
+
 def check_mask(mask):
     """Raises if `mask` is neither a callable nor an array of zeros and ones."""
     if isinstance(mask, type):

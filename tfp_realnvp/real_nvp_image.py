@@ -89,7 +89,7 @@ class RealNVPImage(Composition):
           conditioning_size: Python int K; condition every network on a vector [..., K].
           dtype: of pixels, latents, scales, statistics and variables.
           compute_dtype: of the networks' convolutions; `tf.bfloat16` is about twice as fast where hardware has it.
-            Default: the compute dtype of the global Keras policy if its variables are of `dtype`, else `dtype`.
+            Default: `dtype`.
           validate_args: Python bool; check values at run time.
           name: Python str; the first part of every variable's name.
 

@@ -10,9 +10,10 @@ import tf_keras
 from tfp_realnvp import health
 from tfp_realnvp.averaging import WeightAverages
 from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_int, check_number
-from tfp_realnvp.image_bijector import ImageBijector
+from tfp_realnvp.image_bijector import ImageBijector, bijector_kwargs
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
+from tfp_realnvp.variables import group_variables, replica_local
 
 
 class FlowModel(tf_keras.Model):
@@ -84,12 +85,11 @@ class FlowModel(tf_keras.Model):
         self.l2 = l2
         self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False, name="seed")
         self._regularized = [v for m in distribution.submodules for v in getattr(m, "regularized_variables", ())]
-        self._evaluated_batches = _counter("evaluated_batches", 0)
+        self._evaluated_batches = replica_local(tf.zeros([], tf.int64), "evaluated_batches")
         self._failure = health.Failure()
         self._loss = tf_keras.metrics.Mean(name="loss")
         self._bits_per_dim = tf_keras.metrics.Mean(name="bits_per_dim")
-        # Keras finds layers, not the variables of tf.Modules: `summary` and HDF5 files need them in layers.
-        self.variable_groups = _group_variables(distribution.variables)
+        self.variable_groups = group_variables(distribution.variables)
         self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
         self.built = True
 
@@ -249,13 +249,8 @@ class FlowModel(tf_keras.Model):
 
     def _log_prob(self, pixels, conditioning, training):
         bijector = getattr(self.distribution, "bijector", None)
-        keywords = {"training": training, "conditioning": conditioning}
-        if isinstance(bijector, ImageBijector):
-            return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
-        # Not isinstance(Chain): `tfb.Chain` of parts that are no composite tensors makes a `_Chain`, its base class.
-        parts = [b for b in getattr(bijector, "bijectors", ()) if isinstance(b, ImageBijector)]
-        if parts:
-            keywords = {b.name: keywords for b in parts}
+        keywords = bijector_kwargs(bijector, training=training, conditioning=conditioning)
+        if keywords:
             return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
         if conditioning is not None:
             raise ValueError(
@@ -296,31 +291,3 @@ class _StopOnFailure(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._failure.raise_if_any()
-
-
-class _VariableGroup(tf_keras.layers.Layer):
-    """Shows the variables of one part of a distribution to Keras."""
-
-    def __init__(self, variables, name):
-        super().__init__(name=name)
-        self.members = variables
-        self.built = True
-
-
-def _group_variables(variables):
-    """Groups by the first three parts of the name: one coupling each for `RealNVPImage`."""
-    groups: dict[str, list[tf.Variable]] = {}
-    for v in variables:
-        groups.setdefault(".".join(v.name.split(":")[0].split("/")[:-1][:3]) or "distribution", []).append(v)
-    return [_VariableGroup(members, name) for name, members in groups.items()]
-
-
-def _counter(name, initial):
-    return tf.Variable(
-        initial,
-        dtype=tf.int64,
-        trainable=False,
-        name=name,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )

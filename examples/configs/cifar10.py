@@ -12,6 +12,7 @@ CONFIG = Config(
     load=lambda sources: data.cifar10(sources.data_dir),
     flow={"num_scales": 2, "width": 64, "residual_blocks": 8},
     steps=400_000,
+    steps_per_execution=10,
     evaluations=200,
     flip=True,
 )

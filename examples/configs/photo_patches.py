@@ -6,9 +6,9 @@ from examples.config import Config
 CONFIG = Config(
     load=lambda sources: data.photo_patches(),
     flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
-    steps=2000,
+    steps=800,
     learning_rate=5e-3,
-    evaluations=8,
+    evaluations=4,
     cosine_decay=True,
     averaging=0.995,
     flip=True,
