@@ -155,11 +155,12 @@ def evaluate(config, images, model, run):
     """Writes and returns the result on the test images."""
     test = images.test[: config.test_images]
     bits = model.predict(data_lib.eval_batches(test, config.batch_size), verbose=0).astype(np.float64)
+    count = f"all {len(test)}" if len(test) == len(images.test) else f"the first {len(test)} of {len(images.test)}"
     result = {
         "bits_per_dim": float(bits.mean()),
         "standard_error": float(bits.std() / math.sqrt(len(bits))),
         "data": images.name,
-        "split": f"{images.splits['test']}, the first {len(test)} images",
+        "split": f"{count} test images ({images.splits['test']})",
         "images": len(test),
         "noise_draws": 1,
         "weights": "averaged" if config.averaging else "last",
@@ -223,7 +224,7 @@ def main(argv):
         print(f"{seen:,} images seen in {seconds / 60:.1f} min ({seen / seconds:.0f} images/s, evaluations included)")
     print(
         f"test: {result['bits_per_dim']:.3f} +- {result['standard_error']:.3f} bits/dim "
-        f"({result['data']}, {result['split']}, {result['noise_draws']} noise draw an image, {result['weights']} "
+        f"({result['data']}; {result['split']}, {result['noise_draws']} noise draw each; {result['weights']} "
         f"weights of step {result['step']})\n"
         f"samples:     {max(run.directory.glob('samples_*.png'))}\n"
         f"data:        {run.directory / 'data.png'}\n"

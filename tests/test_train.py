@@ -128,7 +128,7 @@ def test_result(whole):
     assert 3 < found["bits_per_dim"] < 6
     assert 0 < found["standard_error"] < 0.1
     assert found["data"].startswith("digits (scikit-learn ")
-    assert found["split"] == "last 200, the first 200 images"
+    assert found["split"] == "all 200 test images (last 200)"
     assert (found["images"], found["noise_draws"], found["weights"], found["step"]) == (200, 1, "averaged", 8)
     assert found["command"] == f"python -m examples.train --run_dir={directory}"
     assert {"tensorflow", "tensorflow_probability", "tf_keras", "numpy"} == set(found["versions"])
@@ -318,7 +318,7 @@ def test_cifar10(tmp_path):
     in_process(config, "--config=cifar10_small", f"--data_dir={TFDS}", f"--run_dir={tmp_path / 'run'}")
     found = result(tmp_path / "run")
     assert found["data"] == "cifar10 3.0.2 (TFDS)"
-    assert found["split"] == "test, the first 64 images"
+    assert found["split"] == "the first 64 of 10000 test images (test)"
     assert np.isfinite(found["bits_per_dim"])
     assert_sheets(tmp_path / "run", 0, 2)
 
