@@ -10,6 +10,9 @@ from examples import configs
 from examples.data import ImageData
 from examples.data.image_data import check_int
 
+# For small colour images on two CPU cores.
+SMALL_FLOW = {"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Sources:

@@ -11,11 +11,11 @@ images: weight-normalised filters have entries of about 0.1, and Adam's steps ar
 """
 
 from examples import data
-from examples.config import Config
+from examples.config import SMALL_FLOW, Config
 
 CONFIG = Config(
     load=lambda sources: data.cifar10(sources.data_dir),
-    flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
+    flow=SMALL_FLOW,
     steps=2250,
     learning_rate=1e-2,
     evaluations=5,

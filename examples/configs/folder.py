@@ -1,11 +1,11 @@
 """Any directory of pictures: --folder says which, --image_size to what square they are cut."""
 
 from examples import data
-from examples.config import Config
+from examples.config import SMALL_FLOW, Config
 
 CONFIG = Config(
     load=lambda sources: data.folder(sources.folder, sources.image_size),
-    flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
+    flow=SMALL_FLOW,
     steps=2000,
     learning_rate=5e-3,
     evaluations=10,

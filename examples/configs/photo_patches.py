@@ -1,11 +1,11 @@
 """32x32 colour crops of scikit-learn's two bundled photographs: real pictures, no download."""
 
 from examples import data
-from examples.config import Config
+from examples.config import SMALL_FLOW, Config
 
 CONFIG = Config(
     load=lambda sources: data.photo_patches(),
-    flow={"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"},
+    flow=SMALL_FLOW,
     steps=800,
     learning_rate=5e-3,
     evaluations=4,
