@@ -49,8 +49,8 @@ def photo_patches(size=32, stride=4):
         grids = []
         for photo in photos:
             for left, right in strips:
-                views = np.lib.stride_tricks.sliding_window_view(photo[:, left:right], (size, size), axis=(0, 1))
-                grids.append(views[::stride, ::stride].transpose(0, 1, 3, 4, 2).reshape(-1, size, size, 3))
+                views = np.lib.stride_tricks.sliding_window_view(photo[:, left:right], (size, size, 3))
+                grids.append(views[::stride, ::stride].reshape(-1, size, size, 3))
         images = np.concatenate(grids)
         crops[split] = images[_fixed_order(len(images))]
     return ImageData(

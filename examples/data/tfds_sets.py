@@ -1,6 +1,9 @@
 """Data sets of tensorflow_datasets."""
 
+import pathlib
+
 import numpy as np
+import tensorflow as tf
 
 from examples.data.image_data import ImageData, import_extra
 
@@ -21,7 +24,12 @@ def cifar10(data_dir=None):
       ValueError: if the data set in `data_dir` is unfinished or damaged.
     """
     tfds = import_extra("tensorflow_datasets")
-    if data_dir is not None and not tfds.core.Path(data_dir).is_dir():
+    if not hasattr(tfds, "builder"):  # It only logs what went wrong in its import.
+        raise ImportError(
+            "`tensorflow_datasets` is installed but can't be used, often since protobuf and tensorflow-metadata do "
+            'not fit; `python -c "import tensorflow_datasets"` says why.'
+        )
+    if data_dir is not None and not tf.io.gfile.isdir(data_dir):
         raise FileNotFoundError(
             f"`data_dir`={str(data_dir)!r}: no such directory; create it to download CIFAR-10 into it, or name the one "
             "that holds cifar10/."
@@ -43,7 +51,7 @@ def _cifar10_builder(tfds, data_dir):
     try:
         builder = tfds.builder("cifar10", data_dir=data_dir)
     except Exception as error:  # whatever a damaged dataset_info.json leads to
-        raise _damaged(tfds.core.Path(data_dir or "~/tensorflow_datasets") / "cifar10", error) from error
+        raise _damaged(pathlib.Path(data_dir or "~/tensorflow_datasets") / "cifar10", error) from error
     if builder.is_prepared():
         return builder
     target = builder.data_path
