@@ -1,4 +1,11 @@
-"""32x32 colour crops of scikit-learn's two bundled photographs: real pictures, no download."""
+"""32x32 colour crops of scikit-learn's two bundled photographs: real pictures, no download.
+
+    python -m examples.train --config=photo_patches
+
+Two cores (AMD EPYC, no GPU, shared with other work), TensorFlow 2.21, seed 0: 51,200 images seen in 13.8 min; 2.793
++- 0.030 bits/dim on the 1,782 test crops, one noise draw each. Crops overlap and each split is its own strip of two
+pictures, so splits differ more than within themselves: 3.31 on the training crops, 4.32 on the validation crops.
+"""
 
 from examples import data
 from examples.config import SMALL_FLOW, Config
