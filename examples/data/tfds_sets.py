@@ -84,5 +84,5 @@ def _read_cifar10(tfds, builder, split, count):
 def _damaged(where, reason):
     return ValueError(
         f"`data_dir`: its CIFAR-10 in {str(where)!r} is unfinished or damaged ({reason}): delete that folder and run "
-        "again to download it."
+        "again to download it, unless the reason is a fault of tensorflow_datasets itself."
     )
