@@ -20,7 +20,8 @@ class Progress(tf_keras.callbacks.Callback):
         super().__init__()
         self._start, self._steps = start, steps
         self._began = time.time()
-        self._bar = tf_keras.utils.Progbar(steps - start, stateful_metrics=["bits_per_dim"]) if _on_terminal() else None
+        terminal = sys.stdout.isatty()
+        self._bar = tf_keras.utils.Progbar(steps - start, stateful_metrics=["bits_per_dim"]) if terminal else None
 
     def on_train_batch_end(self, batch, logs=None):
         if self._bar is not None:
@@ -157,7 +158,3 @@ class SampleSheets(tf_keras.callbacks.Callback):
 def step_of(model):
     """Training steps taken."""
     return int(model.optimizer.iterations.numpy())
-
-
-def _on_terminal():
-    return sys.stdout.isatty()

@@ -7,6 +7,8 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
+from examples.data.image_data import check_int
+
 _GREY = 128  # of gaps: mid-grey stands out from both dark and light images
 
 
@@ -28,10 +30,10 @@ def image_sheet(images, columns=None, *, min_side=64, levels=256):
         raise ValueError(f"`images` has shape {images.shape}: must be [N, H, W, C] with N at least 1 and C 1 or 3.")
     if not np.issubdtype(images.dtype, np.integer):
         raise ValueError(f"`images` is {images.dtype}: must be whole numbers; use `tfp_realnvp.quantize` on real ones.")
-    _check_int("min_side", min_side, 1)
-    _check_int("levels", levels, 2)
+    check_int("min_side", min_side, 1)
+    check_int("levels", levels, 2)
     if columns is not None:
-        _check_int("columns", columns, 1)
+        check_int("columns", columns, 1)
     if images.min() < 0 or images.max() >= levels:
         raise ValueError(f"`images` holds {images.min()} to {images.max()}: must lie in [0, `levels`={levels}).")
 
@@ -84,11 +86,6 @@ def write_png(path, array):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _check_int(name, value, smallest):
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < smallest:
-        raise ValueError(f"`{name}`={value!r}: must be an int of at least {smallest}.")
 
 
 def _check_sheet(name, array):

@@ -57,10 +57,10 @@ def import_extra(module):
         raise ImportError(f'`{module}` is needed for these data: pip install "tfp_realnvp[examples]"') from error
 
 
-def check_int(name, value, smallest, meaning):
+def check_int(name, value, smallest, meaning=""):
     """Raises ValueError unless `value` is an int of at least `smallest`."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < smallest:
-        raise ValueError(f"`{name}`={value!r}: must be an int of at least {smallest}, {meaning}.")
+        raise ValueError(f"`{name}`={value!r}: must be an int of at least {smallest}{meaning and ', '}{meaning}.")
 
 
 def check_images(name, images):
