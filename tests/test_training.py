@@ -39,12 +39,13 @@ def still():
     return tf_keras.optimizers.SGD(0.0)
 
 
-def noisy(x, seed=0, stream=EVALUATION, size=4, first=0):
+def noisy(x, seed=0, stream=EVALUATION, size=4, first=0, draw=0):
     """The pixels of each batch, as the documentation promises them."""
     parts = []
     for i in range(0, len(x), size):
         part = x[i : i + size].astype(np.float32)
-        parts.append(part + tf.random.stateless_uniform(part.shape, [seed, 2 * (first + i // size) + stream]).numpy())
+        key = np.array([seed, draw * 2**32 + 2 * (first + i // size) + stream])
+        parts.append(part + tf.random.stateless_uniform(part.shape, key).numpy())
     return np.concatenate(parts)
 
 
@@ -71,6 +72,23 @@ def test_evaluate_is_the_closed_form(normal_model, dtype, form):
     predicted = normal_model.predict(data, **size, verbose=0)
     assert predicted.shape == (10,)
     np.testing.assert_allclose(predicted, expected, rtol=1e-6)
+
+
+def test_predict_by_draws_of_the_noise():
+    x = images(10)
+    model = compiled(normal(), seed=3)
+
+    def predict(draw):
+        return model.predict(x, batch_size=4, verbose=0, draw=draw)
+
+    for draw in (0, 1, 7, 2**31 - 1):
+        np.testing.assert_allclose(predict(draw), normal_bits(noisy(x, seed=3, draw=draw)), rtol=1e-6)
+    assert model.predict_function.experimental_get_tracing_count() <= 2  # Batches of 4, then of any size.
+    first = predict(1)
+    bits = model.evaluate(x, batch_size=4, verbose=0)[1]  # Draw 0, after any other.
+    np.testing.assert_allclose(bits, normal_bits(noisy(x, seed=3)).mean(), rtol=1e-6)
+    assert_equal([first], [predict(1)])
+    assert np.abs(first - predict(2)).min() > 0
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.float32])
@@ -162,7 +180,9 @@ def test_pairs_of_images_and_conditioning(wrapped):
     loss, bits = model.evaluate(x, vectors, batch_size=4, verbose=0)
     np.testing.assert_allclose(bits, -np.mean(log_prob) / (DIMENSIONS * np.log(2)), rtol=1e-6)
     assert model.evaluate(batched(x, vectors), verbose=0) == [loss, bits]
-    np.testing.assert_allclose(model.predict(batched(x, vectors), verbose=0).mean(), bits, rtol=1e-6)
+    predicted = model.predict(batched(x, vectors), verbose=0)
+    np.testing.assert_allclose(predicted.mean(), bits, rtol=1e-6)
+    assert_equal([predicted], [model.predict((x, vectors), batch_size=4, verbose=0)])
     assert abs(model.evaluate(x, vectors[::-1], batch_size=4, verbose=0)[1] - bits) > 1e-4
     before = values(bijector.non_trainable_variables)
     plain = model.fit(x, vectors, batch_size=4, shuffle=False, verbose=0).history

@@ -8,7 +8,7 @@ from tfp_realnvp.conditioners import CouplingNetwork
 from tfp_realnvp.coupling import AffineCoupling
 from tfp_realnvp.factor_out import FactorOut
 from tfp_realnvp.image_bijector import Composition, ImageBijector
-from tfp_realnvp.likelihood import bits_per_dim
+from tfp_realnvp.likelihood import bits_per_dim, importance_weighted_bits_per_dim
 from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
 from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
@@ -34,6 +34,7 @@ __all__ = [
     "Squeeze",
     "bits_per_dim",
     "dequantize",
+    "importance_weighted_bits_per_dim",
     "quantize",
 ]
 __version__ = "0.1.0"

@@ -161,5 +161,24 @@ def bijector_kwargs(bijector, **kwargs):
     return {part.name: kwargs for part in getattr(bijector, "bijectors", ()) if isinstance(part, ImageBijector)}
 
 
+def image_log_prob(distribution, pixels, *, training, conditioning=None):
+    """Returns `distribution.log_prob(pixels)`, nats, with the keywords brought to its `ImageBijector`s.
+
+    Args:
+      distribution: any `tfd.Distribution` over images.
+      pixels: tensor [N, H, W, C].
+      training: Python bool.
+      conditioning: tensor [N, K] or None.
+    """
+    keywords = bijector_kwargs(getattr(distribution, "bijector", None), training=training, conditioning=conditioning)
+    if keywords:
+        return distribution.log_prob(pixels, bijector_kwargs=keywords)
+    if conditioning is not None:
+        raise ValueError(
+            f"data are pairs (images, conditioning), but {distribution} takes no conditioning; pass images alone."
+        )
+    return distribution.log_prob(pixels)
+
+
 def _path(bijector):
     return bijector._constructor_name_scope.rstrip("/") or bijector.name

@@ -10,7 +10,7 @@ import tf_keras
 from tfp_realnvp import health
 from tfp_realnvp.averaging import WeightAverages
 from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_int, check_number
-from tfp_realnvp.image_bijector import ImageBijector, bijector_kwargs
+from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
 from tfp_realnvp.variables import group_variables, replica_local
@@ -125,7 +125,8 @@ class FlowModel(tf_keras.Model):
 
     def call(self, images, conditioning=None):
         """Returns the bits/dim of each image, [N], with the noise of the next evaluation batch."""
-        log_prob = self._log_prob(self._pixels(images, self._evaluated_batches, 1), conditioning, training=False)
+        pixels = self._pixels(images, self._evaluated_batches, 1)
+        log_prob = image_log_prob(self.distribution, pixels, training=False, conditioning=conditioning)
         return bits_per_dim(log_prob, self.distribution.event_shape)
 
     def train_step(self, data):
@@ -134,7 +135,8 @@ class FlowModel(tf_keras.Model):
         context = tf.distribute.get_replica_context()
         variables = self.trainable_variables
         with tf.GradientTape() as tape, health.recording() as record:
-            log_prob = self._log_prob(self._pixels(images, step, 0), conditioning, training=True)
+            pixels = self._pixels(images, step, 0)
+            log_prob = image_log_prob(self.distribution, pixels, training=True, conditioning=conditioning)
             weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
             objective = self._penalty() - tf.reduce_mean(weighted)
             share = objective / context.num_replicas_in_sync
@@ -170,7 +172,7 @@ class FlowModel(tf_keras.Model):
     def test_step(self, data):
         images, conditioning, weights = _unpack(data)
         pixels = self._pixels(images, self._evaluated_batches, 1)
-        log_prob = self._log_prob(pixels, conditioning, training=False)
+        log_prob = image_log_prob(self.distribution, pixels, training=False, conditioning=conditioning)
         self._evaluated_batches.assign_add(1)
         weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
         return self._update_metrics(self._penalty() - tf.reduce_mean(weighted), log_prob, weights)
@@ -210,19 +212,28 @@ class FlowModel(tf_keras.Model):
             y = _nothing(x)
         return self._with_averages(super().evaluate, x, y, *args, **kwargs)
 
-    def predict(self, x, *args, **kwargs):
-        """Bits/dim of each image, [N]; weights and noise as in `evaluate`."""
-        self._check("x", x)
-        return self._with_averages(super().predict, x, *args, **kwargs)
+    def predict(self, x, *args, draw=0, **kwargs):
+        """Bits/dim of each image, [N], with the weights of `evaluate`; of arrays, `x` may be (images, conditioning).
+
+        `draw`, a Python int, numbers draws of the noise; 0 is that of `evaluate`. Several of them give
+        `importance_weighted_bits_per_dim`.
+        """
+        most = 2**31 - 1 if self.dequantize else 0
+        check_int("draw", draw, 0, most, "which selects the noise; 0 for `dequantize=False`, which adds none")
+        self._check("x", *(x if isinstance(x, tuple) and len(x) == 2 else (x,)))
+        return self._with_averages(super().predict, x, *args, draw=draw, **kwargs)
 
     @contextlib.contextmanager
     def evaluation_weights(self):
-        """Within the block the distribution has the weights that `evaluate` uses: the averages, if there are any."""
+        """Within the block the distribution has the weights that `evaluate` uses: the averages, if there are any.
+
+        Running statistics that were set in the block, as by `recalibrate`, stay with these weights.
+        """
         with self.averages.swapped_in() if self.averages is not None else contextlib.nullcontext():
             yield
 
-    def _with_averages(self, function, *args, **kwargs):
-        self._evaluated_batches.assign(0)
+    def _with_averages(self, function, *args, draw=0, **kwargs):
+        self._evaluated_batches.assign(draw * 2**31)  # The upper 32 bits of the seed made of it.
         with self.evaluation_weights():
             return function(*args, **kwargs)
 
@@ -240,24 +251,10 @@ class FlowModel(tf_keras.Model):
         context = tf.distribute.get_replica_context()
         size, place = tf.shape(images)[0], {}
         if context.num_replicas_in_sync > 1:  # Each its rows of the global batch's noise.
-            place = {
-                "first_row": context.replica_id_in_sync_group * size,
-                "rows": context.num_replicas_in_sync * size,
-            }
+            rows = context.num_replicas_in_sync * size
+            place = {"first_row": context.replica_id_in_sync_group * size, "rows": rows}
         seed = tf.stack([tf.identity(self.seed), 2 * tf.identity(count) + stream])
         return tf.cast(dequantize(images, self.levels, seed=seed, **place), self.distribution.dtype)
-
-    def _log_prob(self, pixels, conditioning, training):
-        bijector = getattr(self.distribution, "bijector", None)
-        keywords = bijector_kwargs(bijector, training=training, conditioning=conditioning)
-        if keywords:
-            return self.distribution.log_prob(pixels, bijector_kwargs=keywords)
-        if conditioning is not None:
-            raise ValueError(
-                f"data are pairs (images, conditioning), but {self.distribution} takes no conditioning; pass images "
-                "alone."
-            )
-        return self.distribution.log_prob(pixels)
 
     def _penalty(self):
         if not self._regularized:
@@ -277,6 +274,8 @@ def _nothing(x):
 
 def _unpack(data):
     images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(images, tuple):  # From `predict`, for which Keras knows no y.
+        images, conditioning = images
     if conditioning is not None and conditioning.shape.rank == 2 and conditioning.shape[-1] == 0:
         conditioning = None
     return images, conditioning, weights

@@ -1,0 +1,96 @@
+"""Bounds on the bits/dim of a discrete model that is known in closed form: normals, cut at whole numbers."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tests.models import DIMENSIONS, SHAPE, compiled
+from tfp_realnvp import bits_per_dim, importance_weighted_bits_per_dim
+
+LOC, SCALE = 100.3, 1.0  # As narrow as a pixel's bin, so that the bounds differ from the truth and from each other.
+NATS = DIMENSIONS * math.log(2)
+DRAWS = 4096
+
+
+def narrow(dtype=tf.float64):
+    return tfp.distributions.Independent(tfp.distributions.Normal(tf.fill(SHAPE, tf.cast(LOC, dtype)), SCALE), 3)
+
+
+def whole_numbers(count=8):
+    return np.floor(np.random.RandomState(0).normal(LOC, SCALE, [count, *SHAPE]))
+
+
+def exact_bits(x):
+    """Of P(x) = product over pixels of F(x + 1) - F(x)."""
+    cdf = np.vectorize(lambda v: 0.5 * math.erfc(-(v - LOC) / SCALE / math.sqrt(2)))
+    return -np.log(cdf(x + 1) - cdf(x)).sum((1, 2, 3)) / NATS
+
+
+def plain_bits(x):
+    """Mean of -log p(x + u) over u in [0, 1)."""
+    square = ((x + 1 - LOC) ** 3 - (x - LOC) ** 3) / (3 * SCALE**2)
+    return (0.5 * square + math.log(SCALE) + 0.5 * math.log(2 * math.pi)).sum((1, 2, 3)) / NATS
+
+
+@pytest.fixture(scope="module")
+def draws():
+    """Images [8, ...] and their log_prob [M, 8] in nats."""
+    x = whole_numbers()
+    noise = np.random.RandomState(1).uniform(size=[DRAWS, *x.shape])
+    return x, narrow().log_prob(x + noise).numpy()
+
+
+def test_one_draw_is_the_plain_bound(draws):
+    _, log_prob = draws
+    one = importance_weighted_bits_per_dim(log_prob[:1], SHAPE)
+    assert one.dtype == tf.float64
+    np.testing.assert_array_equal(one, bits_per_dim(log_prob[0], SHAPE))
+
+
+def test_plain_bound_in_closed_form(draws):
+    x, log_prob = draws
+    bits = bits_per_dim(log_prob, tf.constant(SHAPE)).numpy()
+    error = bits.std(0) / math.sqrt(DRAWS)
+    assert (np.abs(bits.mean(0) - plain_bits(x)) < 4 * error).all()
+    assert (plain_bits(x) - exact_bits(x) > 5 * error).all()  # So that what follows can tell one from the other.
+    # By Gauss-Legendre instead of draws: the integrand is a polynomial, and a sum over pixels.
+    nodes, weights = np.polynomial.legendre.leggauss(2)
+    grid = [bits_per_dim(narrow().log_prob(x + (node + 1) / 2), SHAPE).numpy() for node in nodes]
+    np.testing.assert_allclose(np.einsum("m,mn->n", weights / 2, grid), plain_bits(x), rtol=1e-5)
+
+
+def test_more_draws_tighten_the_bound(draws):
+    x, log_prob = draws
+    previous = np.inf
+    for size in (1, 4, 16, 64, 256, 1024, 4096):
+        groups = log_prob.reshape(DRAWS // size, size, -1).swapaxes(0, 1)
+        bound = importance_weighted_bits_per_dim(groups, SHAPE).numpy()  # [groups, 8]
+        assert bound.shape == (DRAWS // size, len(x))
+        # Means over the same draws: never above, whatever the draws.
+        assert (bound.mean(0) < previous).all()
+        previous = bound.mean(0)
+    # Delta method: the relative error of a mean of M densities.
+    density = np.exp(log_prob - log_prob.max(0))
+    error = density.std(0) / density.mean(0) / math.sqrt(DRAWS) / NATS
+    assert (np.abs(previous - exact_bits(x)) < 4 * error).all()
+    assert (np.abs(previous - exact_bits(x)) < 0.1 * (plain_bits(x) - exact_bits(x))).all()
+
+
+def test_draws_of_a_model():
+    x = whole_numbers()
+    model = compiled(narrow(tf.float32))
+    bits = np.stack([model.predict(x, draw=m, verbose=0) for m in range(64)])
+    bound = importance_weighted_bits_per_dim(-bits * np.float32(NATS), SHAPE).numpy()
+    assert exact_bits(x).mean() < bound.mean() < plain_bits(x).mean()
+    assert bound.mean() - exact_bits(x).mean() < 0.25 * (plain_bits(x) - exact_bits(x)).mean()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_far_below_what_exp_can_hold(dtype):
+    log_prob = np.array([[-8000.0, -np.inf], [-8001.0, -np.inf], [-np.inf, -np.inf]], dtype)
+    expected = (8000 - math.log((1 + math.exp(-1)) / 3)) / NATS
+    found = importance_weighted_bits_per_dim(log_prob, SHAPE).numpy()
+    np.testing.assert_allclose(found, [expected, np.inf], rtol=1e-6)
