@@ -49,3 +49,13 @@ def test_failure_on_one_replica():
     assert result["weights"] == [1.0, 1.0]
     assert result["error"] is not None
     assert "step 1: not finite: the likelihood" in result["error"]
+
+
+def test_recalibration():
+    result = run("recalibration")
+    for where in ("inside", "outside"):
+        for what in ("bits", "evaluated"):
+            np.testing.assert_allclose(result[where][what], result["alone"][what], rtol=1e-5, err_msg=what)
+        for found, expected in zip(result[where]["averages"], result["alone"]["averages"], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    assert "outside of" in result["error"]

@@ -497,6 +497,80 @@ MISTAKES = {
         "`validation_data` comes with conditioning None",
         "`conditioning_size`=3",
     ),
+    "prediction with a pair of other lengths": (
+        lambda _: compiled(flow(conditioning_size=3)).predict((PIXELS, ONE_HOT[:, :2])),
+        ValueError,
+        r"`x`.*\(8, 2\)",
+        r"must be \[N, 3\].*one-hot",
+    ),
+    "a negative draw": (
+        lambda _: compiled(normal()).predict(PIXELS, draw=-1),
+        ValueError,
+        "`draw`=-1",
+        r"int in \[0, 2147483647\]",
+    ),
+    "a draw of no noise": (
+        lambda _: compiled(normal(), dequantize=False).predict(PIXELS, draw=1),
+        ValueError,
+        r"`draw`=1: must be a Python int in \[0, 0\]",
+        "0 for `dequantize=False`",
+    ),
+    # Bounds and running statistics.
+    "one draw without its axis": (
+        lambda _: nvp.importance_weighted_bits_per_dim(-90.0, (4, 4, 1)),
+        ValueError,
+        r"`log_prob` of dtype float32 and shape \(\)",
+        r"\[M, \.\.\.\].*tf\.stack",
+    ),
+    "no draws": (
+        lambda _: nvp.importance_weighted_bits_per_dim(np.zeros([0, 2]), (4, 4, 1)),
+        ValueError,
+        r"shape \(0, 2\)",
+        "at least 1",
+    ),
+    "recalibrate a model": (
+        lambda _: nvp.recalibrate(nvp.FlowModel(flow()), [X]),
+        TypeError,
+        "`distribution`=<",
+        r"pass `model\.distribution`",
+    ),
+    "recalibrate without statistics": (
+        lambda _: nvp.recalibrate(normal(), [X]),
+        ValueError,
+        "`distribution`=tfp",
+        "must hold `RunningStatistics`.*leave the call out",
+    ),
+    "recalibrate what log_prob does not reach": (
+        lambda _: nvp.recalibrate(tfd.TransformedDistribution(flow(), tfb.Identity()), [X]),
+        ValueError,
+        "`distribution`=tfp",
+        "reaches none.*tfb.Chain",
+    ),
+    "recalibrate by no batches": (lambda _: nvp.recalibrate(flow(), []), ValueError, "`batches` is empty", "at least"),
+    "recalibrate by whole numbers": (
+        lambda _: nvp.recalibrate(flow(), [PIXELS]),
+        TypeError,
+        "`batches` has dtype uint8",
+        "`dequantize`",
+    ),
+    "recalibrate by one batch": (
+        lambda _: nvp.recalibrate(flow(), X),
+        ValueError,
+        r"`batches`.*\(4, 4, 1\)",
+        r"\[N, H, W, C\].*into a list",
+    ),
+    "recalibrate by dictionaries": (
+        lambda _: nvp.training_mode_bits_per_dim(flow(), batches({"image": PIXELS / 1.0})),
+        TypeError,
+        "`batches` holds an element of type dict",
+        "map a dataset",
+    ),
+    "recalibrate within tf.function": (
+        lambda _: tf.function(nvp.recalibrate, autograph=False)(flow(), [X]),
+        RuntimeError,
+        "outside of `tf.function`",
+        "replicas",
+    ),
     # The command: flags and data.
     "config": (
         lambda tmp: command("--config=digit", f"--run_dir={tmp / 'run'}"),

@@ -46,6 +46,7 @@ MAY_IMPORT = {
         "pixel_logit",
         "squeeze",
     },
+    "recalibration": {"batch_norm", "checks", "image_bijector", "likelihood"},
     "training": {"averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
 }
 

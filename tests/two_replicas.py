@@ -14,6 +14,7 @@ import tf_keras
 
 from tests.models import compiled, images, tiny, values
 from tests.test_failures import Steep
+from tfp_realnvp import recalibrate, training_mode_bits_per_dim
 
 # Epsilon: else Adam makes whole steps of gradients that are 0 but for rounding.
 OPTIMIZERS = {
@@ -91,13 +92,44 @@ def replicas_after_failure(strategy):
     return {"error": error, "weights": weights}
 
 
+def recalibrated(strategy):
+    """Statistics after `recalibrate`, the averages of them, and bits/dim by either mode: alone, in and out of scope."""
+    alone = make("paper", "sgd")
+    initial = values(alone.distribution.variables)
+    pixels = [images(8, seed=i).astype("float32") + 0.5 for i in range(2)]
+
+    def results(model):
+        with model.evaluation_weights():
+            recalibrate(model.distribution, pixels)
+            bits = training_mode_bits_per_dim(model.distribution, pixels)
+        averages = [
+            [float(v) for v in copy.numpy().ravel()]
+            for average in model.averages.averages
+            for copy in strategy.experimental_local_results(average)[-1:]
+        ]
+        return {"averages": averages, "bits": bits.tolist(), "evaluated": model.evaluate(batches(16), verbose=0)}
+
+    found = {"alone": results(alone)}
+    with strategy.scope():
+        model = make("paper", "sgd", initial)
+        found["inside"] = results(model)
+        model = make("paper", "sgd", initial)
+    found["outside"] = results(model)
+    try:
+        strategy.run(recalibrate, args=(model.distribution, pixels))
+        found["error"] = None
+    except RuntimeError as caught:
+        found["error"] = str(caught)
+    return found
+
+
 def main(case):
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    edges = {"uneven": uneven, "failure": replicas_after_failure}
+    edges = {"uneven": uneven, "failure": replicas_after_failure, "recalibration": recalibrated}
     result = edges[case](strategy) if case in edges else compare(strategy, *case.split())
     print("JSON " + json.dumps(result))
 

@@ -12,6 +12,7 @@ from tfp_realnvp.likelihood import bits_per_dim, importance_weighted_bits_per_di
 from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
 from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
+from tfp_realnvp.recalibration import recalibrate, training_mode_bits_per_dim
 from tfp_realnvp.residual_network import ResidualNetwork
 from tfp_realnvp.squeeze import Squeeze
 from tfp_realnvp.training import FlowModel
@@ -36,5 +37,7 @@ __all__ = [
     "dequantize",
     "importance_weighted_bits_per_dim",
     "quantize",
+    "recalibrate",
+    "training_mode_bits_per_dim",
 ]
 __version__ = "0.1.0"

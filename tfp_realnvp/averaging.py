@@ -40,12 +40,19 @@ class WeightAverages(tf_keras.layers.Layer):
 
     @contextlib.contextmanager
     def swapped_in(self):
-        """Within the block the variables have the values of their averages."""
+        """Within the block the variables have the values of their averages.
+
+        What a block without an exception leaves in non-trainable ones, the running statistics, becomes their average:
+        `recalibrate` sets them for the averaged weights, and no others.
+        """
         own = [tf.identity(v) for v in self._sources]
         try:
             for source, average in zip(self._sources, self.averages, strict=True):
                 source.assign(tf.identity(average))
             yield
+            for source, average in zip(self._sources, self.averages, strict=True):
+                if not source.trainable:
+                    average.assign(tf.identity(source))
         finally:
             for source, value in zip(self._sources, own, strict=True):
                 source.assign(value)

@@ -1,11 +1,30 @@
 """Batch normalisation as a bijector, and the running statistics it shares with the networks (appendix E)."""
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
 
 from tfp_realnvp.checks import check_bool, check_float_type, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector
 from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
 from tfp_realnvp.variables import replica_local
+
+_record: contextvars.ContextVar[list | None] = contextvars.ContextVar("tfp_realnvp_statistics", default=None)
+
+
+@contextlib.contextmanager
+def recording_statistics():
+    """Within the block every batch is normalised by its own statistics, in either mode, and no running ones move.
+
+    Yields a list, filled with (`RunningStatistics`, mean [C], variance [C]) for each that training would have moved.
+    """
+    record: list = []
+    token = _record.set(record)
+    try:
+        yield record
+    finally:
+        _record.reset(token)
 
 
 class RunningStatistics(tf.Module):
@@ -52,6 +71,11 @@ class RunningStatistics(tf.Module):
 
     def blend(self, mean, variance, *, update):
         """Takes the statistics of a batch, moves the running ones, returns those that normalise."""
+        record = _record.get()
+        if record is not None:
+            if update:
+                record.append((self, mean, variance))
+            return mean, variance
         new_mean = self.momentum * self.mean + (1 - self.momentum) * mean
         new_variance = self.momentum * self.variance + (1 - self.momentum) * variance
         if update:
