@@ -70,6 +70,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
     def __init__(self, manager):
         super().__init__()
         self._manager = manager
+        self._clock = time.time()
         self._stopped_by = None
         self._interval_means = None
 
@@ -79,6 +80,9 @@ class Checkpoints(tf_keras.callbacks.Callback):
 
     def save(self):
         """Saves under the current step; the checkpoint before it is kept if that fails."""
+        now = time.time()
+        self._manager.checkpoint.seconds.assign_add(now - self._clock)
+        self._clock = now
         try:
             self._manager.save(checkpoint_number=step_of(self.model))
         except (OSError, tf.errors.OpError) as error:
@@ -126,11 +130,13 @@ class Checkpoints(tf_keras.callbacks.Callback):
 class SampleSheets(tf_keras.callbacks.Callback):
     """A sheet of samples, always from the same latents, as PNG and in TensorBoard."""
 
-    def __init__(self, directory, tensorboard, count=64, seed=0):
+    def __init__(self, directory, tensorboard, count=64, seed=0, conditioning=None):
+        """Args: conditioning: [count, K] of the samples, or None."""
         super().__init__()
         self._directory = pathlib.Path(directory)
         self._writer = tf.summary.create_file_writer(str(tensorboard))
         self._count, self._seed = count, seed
+        self._keywords = {} if conditioning is None else {"bijector_kwargs": {"conditioning": conditioning}}
         self._sample = None
 
     def write(self):
@@ -138,7 +144,9 @@ class SampleSheets(tf_keras.callbacks.Callback):
         model = self.model
         if self._sample is None:
             self._sample = tf.function(
-                lambda: quantize(model.distribution.sample(self._count, seed=[self._seed, 0]), model.levels)
+                lambda: quantize(
+                    model.distribution.sample(self._count, seed=[self._seed, 0], **self._keywords), model.levels
+                )
             )
         with model.evaluation_weights():
             samples = self._sample().numpy()

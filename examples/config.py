@@ -10,6 +10,8 @@ from examples import configs
 from examples.data import ImageData
 from examples.data.image_data import check_int
 
+# The paper's for images of 64x64: about 96 million parameters.
+PAPER_64 = {"num_scales": 5, "width": 32, "residual_blocks": 2}
 # For small colour images on two CPU cores.
 SMALL_FLOW = {"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"}
 
@@ -21,6 +23,7 @@ class Sources:
     data_dir: str | None = None
     folder: str | None = None
     image_size: int = 32
+    conditional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Config:
     """One experiment.
 
     Attributes:
-      load: from `Sources` to the images.
+      load: from `Sources` to the images; conditional ones if they say so.
       flow: arguments of `RealNVPImage`; channels and levels come from the data.
       steps: training steps.
       evaluations: how often on the way held-out bits/dim, a sheet of samples and a checkpoint are made.

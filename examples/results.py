@@ -27,10 +27,11 @@ PAPER = {
 OTHERS = {k: (k.replace("_", " "), "-") for k in ("digits", "photo_patches", "mnist", "cifar100", "folder")}
 COLUMNS = "data set (config, preset)|test bits/dim|train bits/dim|the paper: test (train)|trained on|evaluated|command"
 NOT_RUN = "not run"
-TEXTS = ("config", "key", "data", "split", "split_is", "preprocessing", "preset", "weights", "statistics", "command")
+TEXTS = ("config", "key", "data", "split", "split_is", "preprocessing", "preset", "weights", "statistics")
+COMMANDS = ("training_command", "command")
 NUMBERS = {"bits_per_dim": (int, float), "standard_error": (int, float)}
 FIELDS = {
-    **dict.fromkeys(TEXTS, str),
+    **dict.fromkeys((*TEXTS, *COMMANDS), str),
     **dict.fromkeys(("genuine", "bound", "conditional"), bool),
     **dict.fromkeys(("images", "noise_draws", "step", "images_seen"), int),
     **{**NUMBERS, "minutes": (int, float, type(None)), "importance_weighted": (dict, type(None)), "identity": dict},
@@ -110,7 +111,7 @@ def _row(name, paper, line):
     here = [result for result in line if result]
     first = here[0]
     minutes = [f", {result['minutes']:,.1f} min" for result in here if result["minutes"] is not None]
-    commands = sorted({r["command"] for r in here}, key=lambda c: ("examples.train" not in c, c))
+    commands = sorted({r[name] for r in here for name in COMMANDS}, key=lambda c: ("examples.train" not in c, c))
     return [
         f"{name} (`{first['config']}`, {first['preset']}{', conditional' if first['conditional'] else ''})",
         *(_number(result, result) if result else NOT_RUN for result in line),

@@ -7,6 +7,8 @@ import tempfile
 
 import tensorflow as tf
 
+SETTINGS = "settings.json"
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -33,8 +35,12 @@ class Run:
         return self.directory / "log.csv"
 
     @property
-    def result(self):
-        return self.directory / "result.json"
+    def settings(self):
+        return self.directory / SETTINGS
+
+    def result(self, split):
+        """Where the bits/dim of a split is written, as JSON."""
+        return self.directory / f"result_{split}.json"
 
 
 def check_directory(directory):

@@ -3,37 +3,35 @@
     python -m examples.train --config=digits
 
 The same command again resumes. Writes to --run_dir: samples_*.png and data.png, log.csv, tensorboard/, checkpoints/,
-and result.json with the bits/dim on the test images.
+and result_test.json with the bits/dim on the test images.
 """
 
-import dataclasses
+import functools
 import json
-import math
 import pathlib
 import sys
 import time
 
-import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 from absl import app, flags, logging
 
 from examples import callbacks as cb
 from examples import config as config_lib
 from examples import data as data_lib
-from examples import plots
+from examples import evaluation, experiment, plots
 from examples import run as run_lib
-from tfp_realnvp import FlowModel, RealNVPImage
+from tfp_realnvp import quantize
 
-tfd = tfp.distributions
+_SHEET = 64  # pictures on a sheet
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_lib.names())}.")
-flags.DEFINE_string("run_dir", None, "Directory of the run. Default: runs/NAME of the config.")
+flags.DEFINE_string("run_dir", None, "Directory of the run. Default: runs/NAME[_conditional].")
 flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: TFDS's own.")
 flags.DEFINE_string("folder", None, "Directory of pictures, for --config=folder.")
 flags.DEFINE_integer("image_size", 32, "Pictures of --folder are cut to squares of this side.", lower_bound=1)
+flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes.")
 flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.", lower_bound=1)
 flags.DEFINE_enum("preset", None, ["paper", "released"], "Variant of the flow. Default: the config's, or released.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_bound=0, upper_bound=2**32 - 1)
@@ -63,44 +61,6 @@ def make_strategy():
     return tf.distribute.get_strategy()
 
 
-def build_model(config, images, seed):
-    """The flow over `images`' shape, and the compiled model around it."""
-    height, width, channels = images.image_shape
-    flow = RealNVPImage(channels, levels=images.levels, **config.flow)
-    prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[height, width, channels])
-    distribution = tfd.TransformedDistribution(prior, flow, name="images")
-    model = FlowModel(distribution, levels=images.levels, averaging=config.averaging, l2=config.l2, seed=seed)
-    rate = (
-        tf_keras.optimizers.schedules.CosineDecay(config.learning_rate, config.steps)
-        if config.cosine_decay
-        else (config.learning_rate)
-    )
-    model.compile(
-        tf_keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
-        steps_per_execution=config.steps_per_execution,
-    )
-    return model
-
-
-def identity(name, config, images, seed):
-    """What must be equal for a run to be the same run."""
-    return {
-        "config": name,
-        "data": images.name,
-        "splits": images.splits,
-        "image_shape": list(images.image_shape),
-        "levels": images.levels,
-        "flow": dict(config.flow),
-        "batch_size": config.batch_size,
-        "learning_rate": config.learning_rate,
-        "cosine_decay_steps": config.steps if config.cosine_decay else None,
-        "averaging": config.averaging,
-        "l2": config.l2,
-        "flip": config.flip,
-        "seed": seed,
-    }
-
-
 def segments(step, steps, interval):
     """Splits the way from `step` to `steps` at multiples of `interval`: (start, length, count) of equal stretches."""
     while step < steps:
@@ -111,16 +71,23 @@ def segments(step, steps, interval):
         step += length * count
 
 
-def train(config, images, model, run, manager):
-    """Trains from where the checkpoint left off to the config's steps."""
-    start = cb.step_of(model)
-    checkpoints = cb.Checkpoints(manager)
-    sheets = cb.SampleSheets(run.directory, run.tensorboard / "samples", seed=run.identity["seed"])
+def train(opened, strategy):
+    """Trains an `Experiment` from where its checkpoint left off to the config's steps."""
+    config, images, model, run = opened.config, opened.images, opened.model, opened.run
+    start, seed = opened.step, opened.settings.seed
+    first = next(iter(data_lib.eval_batches(images.train, _SHEET, _SHEET)))
+    pictures, conditioning = first if opened.conditional else (first, None)
+    if not images.whole:
+        pictures = quantize(pictures)
+    checkpoints = cb.Checkpoints(opened.manager)
+    sheets = cb.SampleSheets(
+        run.directory, run.tensorboard / "samples", count=len(pictures), seed=seed, conditioning=conditioning
+    )
     for callback in (checkpoints, sheets):
         callback.set_model(model)
     if start % config.interval:
         checkpoints.resume_interval()
-    plots.write_png(run.directory / "data.png", plots.image_sheet(images.train[:64], levels=images.levels))
+    plots.write_png(run.directory / "data.png", plots.image_sheet(pictures.numpy(), levels=images.levels))
     if start == 0:
         checkpoints.save()
         print(f"first samples: {sheets.write()}")
@@ -131,17 +98,18 @@ def train(config, images, model, run, manager):
         sheets,
         tf_keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
     ]
-    held_out = data_lib.eval_batches(images.validation[: config.validation_images], config.batch_size)
+    held_out = data_lib.eval_batches(images.validation, config.batch_size, config.validation_images)
     try:
         for begin, length, count in segments(start, config.steps, config.interval):
-            first = begin // config.interval
-            stream = data_lib.train_batches(
-                images.train, config.batch_size, seed=run.identity["seed"], start_step=begin, flip=config.flip
+            make = functools.partial(
+                data_lib.train_batches, images.train, config.batch_size, seed=seed, start_step=begin, flip=config.flip
             )
+            several = strategy.num_replicas_in_sync > 1
+            number = begin // config.interval
             model.fit(
-                stream,
-                initial_epoch=first,
-                epochs=first + count,
+                strategy.distribute_datasets_from_function(lambda c, f=make: f(input_context=c)) if several else make(),
+                initial_epoch=number,
+                epochs=number + count,
                 steps_per_epoch=length,
                 validation_data=held_out,
                 callbacks=callbacks,
@@ -151,54 +119,27 @@ def train(config, images, model, run, manager):
         checkpoints.release_signals()
 
 
-def evaluate(config, images, model, run):
-    """Writes and returns the result on the test images."""
-    test = images.test[: config.test_images]
-    bits = model.predict(data_lib.eval_batches(test, config.batch_size), verbose=0).astype(np.float64)
-    count = f"all {len(test)}" if len(test) == len(images.test) else f"the first {len(test)} of {len(images.test)}"
-    result = {
-        "bits_per_dim": float(bits.mean()),
-        "standard_error": float(bits.std() / math.sqrt(len(bits))),
-        "data": images.name,
-        "split": f"{count} test images ({images.splits['test']})",
-        "images": len(test),
-        "noise_draws": 1,
-        "weights": "averaged" if config.averaging else "last",
-        "step": cb.step_of(model),
-        "command": " ".join(["python -m examples.train", *sys.argv[1:]]),
-        "identity": run.identity,
-        "versions": {m.__name__: m.__version__ for m in (tf, tfp, tf_keras, np)},
-    }
-    run.result.write_text(json.dumps(result, indent=1) + "\n")
-    return result
-
-
 def prepare():
-    """Data, model and the newest checkpoint, as the flags say; everything that a wrong flag can spoil."""
-    config = config_lib.get(FLAGS.config)
-    if FLAGS.preset:
-        config = dataclasses.replace(config, flow={**config.flow, "preset": FLAGS.preset})
-    if FLAGS.steps is not None:
-        config = dataclasses.replace(config, steps=FLAGS.steps)
-    directory = run_lib.check_directory(FLAGS.run_dir or pathlib.Path("runs") / FLAGS.config)
-    images = config.load(config_lib.Sources(FLAGS.data_dir, FLAGS.folder, FLAGS.image_size))
-    config.check_images(images)
-    tf_keras.utils.set_random_seed(FLAGS.seed)
-    run = run_lib.Run(directory, identity(FLAGS.config, config, images, FLAGS.seed))
-    with make_strategy().scope():
-        model = build_model(config, images, FLAGS.seed)
-    checkpoint = tf.train.Checkpoint(model=model, identity=tf.Variable(json.dumps(run.identity)))
-    manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
-    resumed = run_lib.restore(run, checkpoint, manager)
-    run.checkpoints.mkdir(parents=True, exist_ok=True)  # Now that nothing can be refused any more.
-    parameters = sum(int(np.prod(v.shape)) for v in model.distribution.trainable_variables)
+    """The strategy and the `Experiment` that the flags name: everything that a wrong flag can spoil."""
+    directory = run_lib.check_directory(
+        FLAGS.run_dir or pathlib.Path("runs") / (FLAGS.config + "_conditional" * FLAGS.conditional)
+    )
+    sources = config_lib.Sources(FLAGS.data_dir, FLAGS.folder, FLAGS.image_size, FLAGS.conditional)
+    settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed)
+    strategy = make_strategy()
+    opened = experiment.open_experiment(settings, directory, strategy)
+    opened.run.checkpoints.mkdir(parents=True, exist_ok=True)  # Now that nothing can be refused any more.
+    settings.write(opened.run.settings)
+    config, images = opened.config, opened.images
+    resumed = opened.manager.latest_checkpoint is not None
     print(
-        f"{FLAGS.config}: {len(images.train):,} training images of {images.name}, {images.image_shape}; "
-        f"{parameters:,} parameters; {'resuming at' if resumed else 'from'} step {cb.step_of(model)} of "
-        f"{config.steps}",
+        f"{FLAGS.config}: {len(images.train):,} training images of {images.name}, {images.image_shape}"
+        f"{f', {len(images.conditioning_names)} numbers to condition on' * opened.conditional}; "
+        f"{experiment.count_parameters(opened.model):,} parameters; "
+        f"{'resuming at' if resumed else 'from'} step {opened.step} of {config.steps}",
         flush=True,
     )
-    return config, images, run, model, manager
+    return strategy, opened
 
 
 def main(argv):
@@ -206,29 +147,29 @@ def main(argv):
         raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
     logging.set_verbosity(logging.WARNING)  # TensorFlow reports every save.
     try:
-        config, images, run, model, manager = prepare()
+        strategy, opened = prepare()
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
-    began, first_step = time.time(), cb.step_of(model)
+    config, run, manager = opened.config, opened.run, opened.manager
+    began, first_step = time.time(), opened.step
     try:
-        train(config, images, model, run, manager)
+        train(opened, strategy)
         seconds = time.time() - began
-        result = evaluate(config, images, model, run)
+        result, _ = evaluation.evaluate(opened, "test", "python -m examples.train", count=config.test_images)
+        evaluation.write(run.result("test"), json.dumps(result, indent=1) + "\n")
     except KeyboardInterrupt:
         print(f"\nstopped; the same command resumes from {manager.latest_checkpoint}", flush=True)
         sys.exit(130)
-    except (FloatingPointError, OSError) as error:
+    except (FloatingPointError, OSError, tf.errors.DataLossError) as error:
         sys.exit(f"error: {error}\nlast good checkpoint: {manager.latest_checkpoint}")
     if config.steps > first_step:
         seen = (config.steps - first_step) * config.batch_size
         print(f"{seen:,} images seen in {seconds / 60:.1f} min ({seen / seconds:.0f} images/s, evaluations included)")
     print(
-        f"test: {result['bits_per_dim']:.3f} +- {result['standard_error']:.3f} bits/dim "
-        f"({result['data']}; {result['split']}, {result['noise_draws']} noise draw each; {result['weights']} "
-        f"weights of step {result['step']})\n"
+        f"{evaluation.report(result)}\n"
         f"samples:     {max(run.directory.glob('samples_*.png'))}\n"
         f"data:        {run.directory / 'data.png'}\n"
-        f"result:      {run.result}\n"
+        f"result:      {run.result('test')}\n"
         f"log:         {run.log}; tensorboard --logdir {run.tensorboard}\n"
         f"checkpoint:  {manager.latest_checkpoint}"
     )

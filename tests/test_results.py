@@ -35,6 +35,7 @@ RESULT = {
     "step": 2250,
     "images_seen": 144000,
     "minutes": 18.63,
+    "training_command": "python -m examples.train --config=cifar10_small",
     "command": "python -m examples.train --config=cifar10_small",
     "seed": 0,
     "identity": {"config": "cifar10_small", "seed": 0},
@@ -223,7 +224,8 @@ def test_bars_and_line_ends_are_escaped(tmp_path):
 
 
 def test_absolute_paths_are_left_out(tmp_path):
-    write(tmp_path, command="python -m examples.train --data_dir=/my data/x --run_dir /y --steps=4 --folder=a/b")
+    command = "python -m examples.train --data_dir=/my data/x --run_dir /y --steps=4 --folder=a/b"
+    write(tmp_path, command=command, training_command=command)
     assert cells(tmp_path)[0][6] == "`python -m examples.train --data_dir=DIR --run_dir DIR --steps=4 --folder=a/b`"
 
 

@@ -79,8 +79,8 @@ def tensors(checkpoint):
     """Everything that was saved: weights, statistics, averages, optimizer slots, metrics, counters."""
     reader = tf.train.load_checkpoint(str(checkpoint))
     names = [n for n in reader.get_variable_to_shape_map() if n != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    # How often a run was saved is no part of its state.
-    saved = {n: np.asarray(reader.get_tensor(n)) for n in names if not n.startswith("save_counter")}
+    # How often a run was saved and how long it took is no part of its state.
+    saved = {n: np.asarray(reader.get_tensor(n)) for n in names if not n.startswith(("save_counter", "seconds"))}
     assert len(saved) > 50
     return saved
 
@@ -104,7 +104,7 @@ def assert_finite(checkpoint):
 
 
 def result(directory):
-    return json.loads((directory / "result.json").read_text())
+    return json.loads((directory / "result_test.json").read_text())
 
 
 def assert_sheets(directory, *steps):
@@ -128,22 +128,24 @@ def test_result(whole):
     assert 3 < found["bits_per_dim"] < 6
     assert 0 < found["standard_error"] < 0.1
     assert found["data"].startswith("digits (scikit-learn ")
-    assert found["split"] == "all 200 test images (last 200)"
+    assert (found["split"], found["split_is"]) == ("test", "all 200: last 200")
     assert (found["images"], found["noise_draws"], found["weights"], found["step"]) == (200, 1, "averaged", 8)
     assert found["command"] == f"python -m examples.train --run_dir={directory}"
-    assert {"tensorflow", "tensorflow_probability", "tf_keras", "numpy"} == set(found["versions"])
+    assert {"tensorflow", "tensorflow-probability", "tf_keras", "numpy", "tfp_realnvp"} == set(found["versions"])
+    assert abs(found["training_mode_gap"]) < 0.5
+    assert 0 < found["minutes"] < 5
     assert found["identity"]["seed"] == 0
     end = printed[printed.index("test:") :]
     for text in (
         f"{found['bits_per_dim']:.3f} +- ",
         "bits/dim",
         found["data"],
-        found["split"],
+        found["split_is"],
         "1 noise draw",
         "step 8",
     ):
         assert text in end
-    for name in ("samples_0000008.png", "data.png", "result.json", "log.csv", "tensorboard"):
+    for name in ("samples_0000008.png", "data.png", "result_test.json", "log.csv", "tensorboard"):
         assert str(directory / name) in end
         assert (directory / name).exists()
     assert f"{directory / 'checkpoints' / 'step-8'}\n" in end
@@ -229,7 +231,7 @@ def test_nan(tmp_path):
     )
     assert f"last good checkpoint: {tmp_path / 'run' / 'checkpoints' / 'step-4'}" in failed.stderr
     assert_finite(tmp_path / "run" / "checkpoints" / "step-4")  # The one that `test_killed_run_resumes` goes on from.
-    assert not (tmp_path / "run" / "result.json").exists()
+    assert not (tmp_path / "run" / "result_test.json").exists()
 
 
 def test_mirrored(whole, tmp_path):
@@ -244,7 +246,7 @@ def test_mirrored(whole, tmp_path):
         (["--stesp=3"], "Unknown command line flag 'stesp'"),
         (["--steps=0"], "flag --steps=0"),
         (["digits"], "unexpected arguments ['digits']; flags are written --name=value"),
-        (["--config=digit"], "error: `config`='digit': must be one of cifar10"),
+        (["--config=digit"], "error: `config`='digit': must be one of celeba"),
     ],
     ids=["flag", "steps", "argument", "config"],
 )
@@ -306,7 +308,7 @@ def test_folder(tmp_path, capsys):
     assert found["identity"]["image_shape"] == [16, 16, 3]
     assert np.isfinite(found["bits_per_dim"])
     assert found["images"] > 0
-    assert found["split"].startswith(f"all {found['images']} test images")
+    assert found["split_is"].startswith(f"all {found['images']}: the first ")
     assert_sheets(run_dir, 0, 2)
     assert tf.io.decode_png((run_dir / "samples_0000002.png").read_bytes()).shape[0] == 8 * 66 - 2  # Enlarged to 64.
     assert "test: " in capsys.readouterr().out
@@ -319,7 +321,7 @@ def test_cifar10(tmp_path):
     in_process(config, "--config=cifar10_small", f"--data_dir={TFDS}", f"--run_dir={tmp_path / 'run'}")
     found = result(tmp_path / "run")
     assert found["data"] == "cifar10 3.0.2 (TFDS)"
-    assert found["split"] == "the first 64 of 10000 test images (test)"
+    assert found["split_is"] == "first 64 of 10,000: test"
     assert np.isfinite(found["bits_per_dim"])
     assert_sheets(tmp_path / "run", 0, 2)
 

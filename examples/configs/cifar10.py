@@ -9,7 +9,7 @@ from examples import data
 from examples.config import Config
 
 CONFIG = Config(
-    load=lambda sources: data.cifar10(sources.data_dir),
+    load=lambda sources: data.cifar10(sources.data_dir, sources.conditional),
     flow={"num_scales": 2, "width": 64, "residual_blocks": 8},
     steps=400_000,
     steps_per_execution=10,

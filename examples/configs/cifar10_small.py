@@ -14,7 +14,7 @@ from examples import data
 from examples.config import SMALL_FLOW, Config
 
 CONFIG = Config(
-    load=lambda sources: data.cifar10(sources.data_dir),
+    load=lambda sources: data.cifar10(sources.data_dir, sources.conditional),
     flow=SMALL_FLOW,
     steps=2250,
     learning_rate=1e-2,

@@ -12,7 +12,7 @@ from examples import data
 from examples.config import Config
 
 CONFIG = Config(
-    load=lambda sources: data.digits(),
+    load=lambda sources: data.digits(sources.conditional),
     flow={"num_scales": 2, "width": 32, "residual_blocks": 2},
     steps=400,
     evaluations=4,

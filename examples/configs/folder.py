@@ -4,7 +4,7 @@ from examples import data
 from examples.config import SMALL_FLOW, Config
 
 CONFIG = Config(
-    load=lambda sources: data.folder(sources.folder, sources.image_size),
+    load=lambda sources: data.folder(sources.folder, sources.image_size, sources.conditional),
     flow=SMALL_FLOW,
     steps=2000,
     learning_rate=5e-3,

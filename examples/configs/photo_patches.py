@@ -11,7 +11,7 @@ from examples import data
 from examples.config import SMALL_FLOW, Config
 
 CONFIG = Config(
-    load=lambda sources: data.photo_patches(),
+    load=lambda sources: data.photo_patches(conditional=sources.conditional),
     flow=SMALL_FLOW,
     steps=800,
     learning_rate=5e-3,

@@ -6,7 +6,24 @@ Every loader returns an `ImageData`. Packages that only loaders need are importe
 from examples.data.batches import eval_batches, train_batches
 from examples.data.embedded import digits, photo_patches
 from examples.data.image_data import ImageData
+from examples.data.images import ArrayImages, Images, RecordImages
 from examples.data.picture_folder import folder
-from examples.data.tfds_sets import cifar10
+from examples.data.tfds_sets import celeb_a, cifar10, cifar100, imagenet, lsun, mnist
 
-__all__ = ["ImageData", "cifar10", "digits", "eval_batches", "folder", "photo_patches", "train_batches"]
+__all__ = [
+    "ArrayImages",
+    "ImageData",
+    "Images",
+    "RecordImages",
+    "celeb_a",
+    "cifar10",
+    "cifar100",
+    "digits",
+    "eval_batches",
+    "folder",
+    "imagenet",
+    "lsun",
+    "mnist",
+    "photo_patches",
+    "train_batches",
+]

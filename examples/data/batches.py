@@ -2,76 +2,83 @@
 
 import tensorflow as tf
 
-from examples.data.image_data import check_images, check_int
+from examples.data.image_data import check_int
+from examples.data.images import fold_in
 
-# The 4 rounds of `tf.random.experimental.index_shuffle` leave the orders of two epochs alike: correlation 0.7 for
-# 48,000 images, that of chance from 8 rounds on. It also pads a batch of seeds along the wrong axis. Hence the raw op.
-_SHUFFLE_ROUNDS = 24
-_ORDER, _FLIP = 1, 2  # keep the draws of one seed apart
+_CROP, _FLIP = 1, 2  # keep the draws of one seed apart
 
 
-def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, flip=False):
-    """Returns a tf.data.Dataset of uint8 batches [batch_size, H, W, C] without end, or of `num_steps` batches.
+def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, flip=False, input_context=None):
+    """Returns a tf.data.Dataset of batches [batch_size, H, W, C] without end, or of `num_steps` batches.
 
-    Batch number s is a function of `images`, `batch_size`, `seed`, `flip` and s alone. So a run that stopped before
-    step s goes on with `start_step=s` exactly, and at once. Every epoch has its own order, which shows every image
-    once; a batch may begin in one epoch and end in the next.
+    Elements are images, or pairs (images, conditioning). Batch number s is a function of `images`, `batch_size`,
+    `seed`, `flip` and s alone. So a run that stopped before step s goes on with `start_step=s` exactly. Every epoch
+    has its own order, which shows every image once; a batch may begin in one epoch and end in the next.
 
     Args:
-      images: uint8 array [N, H, W, C].
-      batch_size: int, at most N.
-      seed: int; another seed gives other orders and other flips.
+      images: `Images`.
+      batch_size: int, at most the number of images; over all replicas.
+      seed: int; another seed gives other orders, crops and flips.
       start_step: int, number of the first batch.
       num_steps: int, how many batches from there; None for no end.
       flip: Python bool; mirror every image left to right with probability 1/2.
+      input_context: `tf.distribute.InputContext`, as `distribute_datasets_from_function` passes it, or None. The
+        elements are then the shares of this worker's replicas, one after the other, and the shares of all workers
+        make up the same batches as without.
 
     Raises:
       ValueError: if an argument breaks its rule.
     """
-    check_images("images", images)
     check_int("batch_size", batch_size, 1, "the images of a batch")
-    check_int("seed", seed, 0, "which selects orders and flips")
+    check_int("seed", seed, 0, "which selects orders, crops and flips")
     check_int("start_step", start_step, 0, "the number of the first batch")
     if num_steps is not None:
         check_int("num_steps", num_steps, 1, "the number of batches; None is for no end")
-    total = len(images)
-    if batch_size > total:
-        raise ValueError(f"`batch_size`={batch_size}: must be at most the number of images, {total}; lower it.")
-    with tf.device("CPU:0"):  # where tf.data gathers from it; made once, here, and captured
-        pixels = tf.constant(images)
+    if batch_size > len(images):
+        raise ValueError(f"`batch_size`={batch_size}: must be at most the number of images, {len(images)}; lower it.")
+    workers, worker, replicas = 1, 0, 1
+    if input_context is not None:
+        workers, worker = input_context.num_input_pipelines, input_context.input_pipeline_id
+        replicas = input_context.num_replicas_in_sync
+    if batch_size % replicas:
+        raise ValueError(f"`batch_size`={batch_size}: must be a multiple of the number of replicas, {replicas}.")
 
-    def batch(step):
-        places = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-        epochs = places // total
-        # A batch is no longer than an epoch, so it touches two at most.
-        keys = [
-            tf.random.stateless_uniform([3], _seed(seed, epoch, _ORDER), minval=None, maxval=None, dtype=tf.int64)
-            for epoch in (epochs[0], epochs[0] + 1)
-        ]
-        rows = tf.raw_ops.RandomIndexShuffle(
-            index=places % total,
-            seed=tf.gather(keys, epochs - epochs[0]),
-            max_index=tf.constant(total - 1, tf.int64),
-            rounds=_SHUFFLE_ROUNDS,
-        )
-        chosen = tf.gather(pixels, rows)
-        if flip:
-            mirrored = tf.random.stateless_uniform([batch_size, 1, 1, 1], _seed(seed, step, _FLIP)) < 0.5
-            chosen = tf.where(mirrored, chosen[:, :, ::-1], chosen)
-        return chosen
-
-    steps = tf.data.Dataset.counter(start_step)
+    start, draws = start_step * batch_size, fold_in(seed, _CROP)
+    records = images.shuffled(seed, start).enumerate(start)
     if num_steps is not None:
-        steps = steps.take(num_steps)
-    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        records = records.take(num_steps * batch_size)
+    if workers > 1:
+        records = records.filter(lambda place, _: place % batch_size // (batch_size // workers) == worker)
+
+    def example(place, record):
+        own = fold_in(draws, place)
+        image, conditioning = images.example(record, own)
+        if flip:
+            mirrored = tf.random.stateless_uniform([], fold_in(own, _FLIP)) < 0.5
+            image = tf.where(mirrored, image[:, ::-1], image)
+        return image if conditioning is None else (image, conditioning)
+
+    return _batched(records.map(example, tf.data.AUTOTUNE, deterministic=True), batch_size // replicas, True)
 
 
-def eval_batches(images, batch_size):
-    """Returns a tf.data.Dataset of all `images` (uint8 [N, H, W, C]) in order; the last batch may be smaller."""
-    check_images("images", images)
+def eval_batches(images, batch_size, count=None):
+    """Returns a tf.data.Dataset of all `images`, or the first `count`, in order; the last batch may be smaller.
+
+    Elements as of `train_batches`. A random crop is that of the image's number, always the same.
+    """
     check_int("batch_size", batch_size, 1, "the images of a batch")
-    return tf.data.Dataset.from_tensor_slices(images).batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    if count is not None:
+        check_int("count", count, 1, "the number of images; None is for all")
+
+    draws = fold_in(0, _CROP)
+
+    def example(place, record):
+        image, conditioning = images.example(record, fold_in(draws, place))
+        return image if conditioning is None else (image, conditioning)
+
+    records = images.in_order().take(count or len(images)).enumerate()
+    return _batched(records.map(example, tf.data.AUTOTUNE, deterministic=True), batch_size, False)
 
 
-def _seed(seed, number, purpose):
-    return tf.random.experimental.stateless_fold_in(tf.stack([tf.constant(seed, tf.int64), number]), purpose)
+def _batched(examples, batch_size, drop_remainder):
+    return examples.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)

@@ -2,28 +2,40 @@
 
 import numpy as np
 
-from examples.data.image_data import ImageData, check_int, import_extra
+from examples.data.image_data import ImageData, check_int, import_extra, refuse_conditional
+from examples.data.images import ArrayImages
 
 # Columns of the photographs (640 wide) that are held out; a strip amid each picture resembles the rest of it.
 _PHOTO_COLUMNS = {"train": ((0, 288), (352, 416), (480, 640)), "validation": ((288, 352),), "test": ((416, 480),)}
 
 
-def digits():
-    """Returns scikit-learn's 1,797 handwritten digits: 8x8x1, 17 levels; 1,397 to train, 200 and 200 held out."""
+def digits(conditional=False):
+    """Returns scikit-learn's 1,797 handwritten digits: 8x8x1, 17 levels; 1,397 to train, 200 and 200 held out.
+
+    Args: conditional: bool; with the class of each, one-hot.
+    """
     datasets = import_extra("sklearn.datasets")
-    images = datasets.load_digits().images.astype(np.uint8)[..., np.newaxis]
-    images = images[_fixed_order(len(images))]
+    bunch = datasets.load_digits()
+    images = bunch.images.astype(np.uint8)[..., np.newaxis]
+    order = _fixed_order(len(images))
+    images, classes = images[order], np.eye(10, dtype=np.float32)[bunch.target[order]]
+
+    def split(rows):
+        return ArrayImages(images[rows], classes[rows] if conditional else None)
+
     return ImageData(
+        key="digits",
         name=f"digits (scikit-learn {import_extra('sklearn').__version__})",
-        train=images[:-400],
-        validation=images[-400:-200],
-        test=images[-200:],
+        train=split(slice(None, -400)),
+        validation=split(slice(-400, -200)),
+        test=split(slice(-200, None)),
         levels=17,
         splits={"train": "first 1397 of a fixed shuffle", "validation": "next 200", "test": "last 200"},
+        conditioning_names=tuple("0123456789") if conditional else (),
     )
 
 
-def photo_patches(size=32, stride=4):
+def photo_patches(size=32, stride=4, conditional=False):
     """Returns square crops of scikit-learn's two photographs, at every `stride`-th row and column: size x size x 3.
 
     No pixel is shared between splits: each takes its own columns of the photographs. With the defaults there are
@@ -32,11 +44,13 @@ def photo_patches(size=32, stride=4):
     Args:
       size: int in [1, 64], pixels.
       stride: int, pixels from one crop to the next, at least 1.
+      conditional: must be False.
 
     Raises:
       ImportError: without scikit-learn or Pillow.
-      ValueError: if `size` or `stride` is out of range.
+      ValueError: if an argument is out of range.
     """
+    refuse_conditional(conditional, "photo_patches")
     check_int("size", size, 1, "the side of a crop in pixels")
     check_int("stride", stride, 1, "the pixels from one crop to the next")
     if size > 64:
@@ -52,12 +66,15 @@ def photo_patches(size=32, stride=4):
                 views = np.lib.stride_tricks.sliding_window_view(photo[:, left:right], (size, size, 3))
                 grids.append(views[::stride, ::stride].reshape(-1, size, size, 3))
         images = np.concatenate(grids)
-        crops[split] = images[_fixed_order(len(images))]
+        crops[split] = ArrayImages(images[_fixed_order(len(images))])
     return ImageData(
+        key="photo_patches",
         name=f"{size}x{size} crops of china.jpg and flower.jpg (scikit-learn {import_extra('sklearn').__version__})",
         levels=256,
         splits={split: f"columns {strips}, every {stride} pixels" for split, strips in _PHOTO_COLUMNS.items()},
-        **crops,
+        train=crops["train"],
+        validation=crops["validation"],
+        test=crops["test"],
     )
 
 

@@ -1,9 +1,15 @@
 """What every loader returns, and the checks that loaders share."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from examples.data.images import Images
 
 _SPLITS = ("train", "validation", "test")
 
@@ -13,21 +19,31 @@ class ImageData:
     """Images in three splits.
 
     Attributes:
-      name: str, which data, with the version, e.g. "cifar10 3.0.2 (TFDS)".
-      train, validation, test: uint8 arrays [N, H, W, C] of values in [0, levels); H, W and C are the same in all.
+      key: str, the data set's short name; for those of TFDS theirs, e.g. "lsun/bedroom".
+      name: str, which data, with the version, e.g. "cifar10 3.0.2 (TFDS)"; says so if it is a part or a stand-in.
+      train, validation, test: `Images`, of one shape and kind.
       levels: int in [2, 256], how many values a pixel can have.
       splits: dict, says of each of the three which images it is, e.g. {"train": "train[:48000]", ...}.
+      preprocessing: str, what was done to the pictures.
+      genuine: bool; these are all images of the data set that `key` names.
+      whole: bool; pixels are whole numbers in [0, levels). Else they are float32 with noise added already.
+      conditioning_names: what the entries of the conditioning vectors are, e.g. class names; empty without.
 
     Raises:
       ValueError: if one of these rules is broken.
     """
 
+    key: str
     name: str
-    train: np.ndarray = dataclasses.field(repr=False)
-    validation: np.ndarray = dataclasses.field(repr=False)
-    test: np.ndarray = dataclasses.field(repr=False)
+    train: Images
+    validation: Images
+    test: Images
     levels: int
     splits: dict
+    preprocessing: str = "none"
+    genuine: bool = True
+    whole: bool = True
+    conditioning_names: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not isinstance(self.levels, int) or not 2 <= self.levels <= 256:
@@ -36,17 +52,28 @@ class ImageData:
             raise ValueError(f"`splits`={self.splits!r}: must say in words what each of {_SPLITS} is, and no other.")
         for split in _SPLITS:
             images = getattr(self, split)
-            check_images(split, images)
-            if images.shape[1:] != self.train.shape[1:]:
-                shapes = f"{images.shape[1:]}, `train` {self.train.shape[1:]}"
+            if images.shape != self.train.shape:
+                shapes = f"{images.shape}, `train` {self.train.shape}"
                 raise ValueError(f"`{split}` holds images of shape {shapes}: resize or crop them to one shape.")
-            if images.max() >= self.levels:
-                raise ValueError(f"`{split}` holds {images.max()}: must be below `levels`={self.levels}; raise it.")
+            if images.conditioning_size != len(self.conditioning_names):
+                raise ValueError(
+                    f"`{split}` comes with {images.conditioning_size} numbers an image: must be as many as "
+                    f"`conditioning_names`, {len(self.conditioning_names)}."
+                )
+            pixels = getattr(images, "pixels", None)
+            if pixels is not None and pixels.max() >= self.levels:
+                raise ValueError(f"`{split}` holds {pixels.max()}: must be below `levels`={self.levels}; raise it.")
 
     @property
     def image_shape(self):
         """(H, W, C)."""
-        return self.train.shape[1:]
+        return self.train.shape
+
+
+def refuse_conditional(conditional, name):
+    """Raises ValueError if `conditional`: these data have nothing to condition on."""
+    if conditional:
+        raise ValueError(f"`conditional`=True: {name} has neither classes nor attributes; leave it out.")
 
 
 def import_extra(module):

@@ -6,13 +6,14 @@ import pathlib
 
 import numpy as np
 
-from examples.data.image_data import ImageData, check_int, import_extra
+from examples.data.image_data import ImageData, check_int, import_extra, refuse_conditional
+from examples.data.images import ArrayImages
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 _HELD_OUT = 0.05  # share of a folder in each of validation and test
 
 
-def folder(path, size):
+def folder(path, size, conditional=False):
     """Returns the pictures below a directory, as size x size x 3.
 
     A picture is reduced until its short side is `size` (bicubic, antialiased) and its central square kept. Pictures are
@@ -23,6 +24,7 @@ def folder(path, size):
     Args:
       path: str or path of a directory with at least 3 pictures, in it or in directories below.
       size: int, pixels.
+      conditional: must be False.
 
     Raises:
       FileNotFoundError, NotADirectoryError: if there is no directory `path`.
@@ -30,6 +32,7 @@ def folder(path, size):
       ValueError: if `size` is not positive, there are too few pictures, or one is damaged, too small or has more than
         8 bits a channel; it is named.
     """
+    refuse_conditional(conditional, "a folder")
     check_int("size", size, 1, "the side of an image in pixels")
     if path is None:
         raise ValueError("`folder`=None: must be a directory of pictures; name one, --folder=PATH.")
@@ -50,16 +53,18 @@ def folder(path, size):
     num_test = min(num_test, num_held_out - 1)
     images = _read_pictures([f for _, f in ranked], size)
     return ImageData(
+        key="folder",
         name=f"folder {path.resolve().name}, {len(files)} pictures at {size}x{size}",
-        train=images[num_held_out:],
-        validation=images[num_test:num_held_out],
-        test=images[:num_test],
+        train=ArrayImages(images[num_held_out:]),
+        validation=ArrayImages(images[num_test:num_held_out]),
+        test=ArrayImages(images[:num_test]),
         levels=256,
         splits={
             "train": "the rest",
             "validation": f"the next {num_held_out - num_test} by hashed name",
             "test": f"the first {num_test} by hashed name",
         },
+        preprocessing=f"short side to {size} (bicubic, antialiased), central square",
     )
 
 

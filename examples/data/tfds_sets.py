@@ -1,88 +1,83 @@
-"""Data sets of tensorflow_datasets."""
+"""The data sets of the paper, and two more, as the paper and its released program read them (paper, section 4.1)."""
 
-import pathlib
+import dataclasses
+import functools
 
-import numpy as np
-import tensorflow as tf
-
-from examples.data.image_data import ImageData, import_extra
+from examples.data import preprocessing
+from examples.data.tfds_reader import DataSet, load
 
 
-def cifar10(data_dir=None):
-    """Returns CIFAR-10 through tensorflow_datasets: 32x32x3; 48,000 to train, 2,000 to validate, 10,000 to test.
+def cifar10(data_dir=None, conditional=False):
+    """Returns CIFAR-10: 32x32x3; 48,000 to train, 2,000 to validate, 10,000 to test. See `load`."""
+    return load(_small("cifar10", (32, 32, 3), 50_000), data_dir, conditional)
 
-    Downloads the data (170 MB) if `data_dir` has none of it.
+
+def cifar100(data_dir=None, conditional=False):
+    """Returns CIFAR-100: 32x32x3; 48,000 to train, 2,000 to validate, 10,000 to test. See `load`."""
+    return load(_small("cifar100", (32, 32, 3), 50_000), data_dir, conditional)
+
+
+def mnist(data_dir=None, conditional=False):
+    """Returns MNIST, padded to 32x32x1: 58,000 to train, 2,000 to validate, 10,000 to test. See `load`."""
+    words = "28x28 padded to 32x32 with black"
+    data_set = _small("mnist", (28, 28, 1), 60_000)
+    data_set = dataclasses.replace(data_set, shape=(32, 32, 1), prepare=preprocessing.pad_to_32, preprocessing=words)
+    return load(data_set, data_dir, conditional)
+
+
+def imagenet(size, data_dir=None, conditional=False):
+    """Returns the downsampled ImageNet: size x size x 3, size 32 or 64. The validation set is tested on. See `load`."""
+    shape = (size, size, 3)
+    counts = {"train": 1_281_149, "validation": 49_999}
+    return load(DataSet(f"downsampled_imagenet/{size}x{size}", shape, shape, counts), data_dir, conditional)
+
+
+def lsun(category, data_dir=None, conditional=False):
+    """Returns LSUN "bedroom", "tower" or "church_outdoor": random crops of 64x64x3. See `load`.
+
+    The official validation set, of 300 pictures, is tested on; its crops are always the same.
+    """
+    train = {"bedroom": 3_033_042, "tower": 708_264, "church_outdoor": 126_227}[category]
+    data_set = DataSet(
+        f"lsun/{category}",
+        (None, None, 3),
+        (64, 64, 3),
+        {"train": train, "validation": 300},
+        prepare=preprocessing.lsun,
+        preprocessing="short side to 96 (Gaussian, then linear), random 64x64 crop",
+        random=True,
+    )
+    return load(data_set, data_dir, conditional)
+
+
+def celeb_a(data_dir=None, size=64, rounded=True, conditional=False):
+    """Returns CelebA with its official splits: rows 40 to 187, columns 15 to 162, resized to size x size x 3.
 
     Args:
-      data_dir: str or path of an existing directory, the `data_dir` of tensorflow_datasets; None for its default,
-        ~/tensorflow_datasets.
-
-    Raises:
-      FileNotFoundError: if there is no directory `data_dir`; a slip of the pen should not start a download.
-      ImportError: without tensorflow_datasets.
-      RuntimeError: if the data can't be downloaded.
-      ValueError: if the data set in `data_dir` is unfinished or damaged.
+      data_dir, conditional: see `load`; the conditioning is the 40 attributes, 0 or 1.
+      size: int, pixels.
+      rounded: bool; round pixels to 8 bits. Without, as in the released program, noise lands on numbers that are not
+        whole, so that the bits/dim of these images bound no 8-bit code.
     """
-    tfds = import_extra("tensorflow_datasets")
-    if not hasattr(tfds, "builder"):  # It only logs what went wrong in its import.
-        raise ImportError(
-            "`tensorflow_datasets` is installed but can't be used, often since protobuf and tensorflow-metadata do "
-            'not fit; `python -c "import tensorflow_datasets"` says why.'
-        )
-    if data_dir is not None and not tf.io.gfile.isdir(data_dir):
-        raise FileNotFoundError(
-            f"`data_dir`={str(data_dir)!r}: no such directory; create it to download CIFAR-10 into it, or name the one "
-            "that holds cifar10/."
-        )
-    builder = _cifar10_builder(tfds, data_dir)
-    train, test = _read_cifar10(tfds, builder, "train", 50_000), _read_cifar10(tfds, builder, "test", 10_000)
-    return ImageData(
-        name=f"cifar10 {builder.version} (TFDS)",
-        train=train[:-2000],
-        validation=train[-2000:],
-        test=test,
-        levels=256,
-        splits={"train": "train[:48000]", "validation": "train[48000:]", "test": "test"},
+    crop = functools.partial(preprocessing.celeb_a, size=size)
+    resized = f"rows 40:188, columns 15:163, bilinear to {size}x{size}"
+    data_set = DataSet(
+        "celeb_a",
+        (218, 178, 3),
+        (size, size, 3),
+        {"train": 162_770, "validation": 19_867, "test": 19_962},
+        prepare=(
+            (lambda image, seed: preprocessing.rounded(crop(image)))
+            if rounded
+            else (lambda image, seed: preprocessing.with_noise(crop(image), seed))
+        ),
+        preprocessing=f"{resized}, rounded to 8 bits" if rounded else f"{resized}, not rounded; noise added",
+        random=not rounded,
+        whole=rounded,
+        condition="attributes",
     )
+    return load(data_set, data_dir, conditional)
 
 
-def _cifar10_builder(tfds, data_dir):
-    """Returns a builder whose data lie on disk, downloaded now if need be."""
-    try:
-        builder = tfds.builder("cifar10", data_dir=data_dir)
-    except Exception as error:  # whatever a damaged dataset_info.json leads to
-        raise _damaged(pathlib.Path(data_dir or "~/tensorflow_datasets") / "cifar10", error) from error
-    if builder.is_prepared():
-        return builder
-    target = builder.data_path
-    for leftover in [target] * target.exists() + list(target.parent.glob(f"incomplete.*_{target.name}")):
-        raise _damaged(leftover, "not written to its end; unless another program is at it")
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # network, disk, checksums: all end here
-        raise RuntimeError(
-            f"`data_dir`={str(data_dir)!r}: no CIFAR-10 in {target}, and the download failed ({type(error).__name__}: "
-            f"{error}). Connect to the network, or copy there a folder that tensorflow_datasets has prepared."
-        ) from error
-    return builder
-
-
-def _read_cifar10(tfds, builder, split, count):
-    """Returns the uint8 images [count, 32, 32, 3] of a split in the order of its files."""
-    # One file at a time: the order is then that of the records, however many files there are.
-    config = tfds.ReadConfig(interleave_cycle_length=1)
-    try:
-        batches = builder.as_dataset(split=split, batch_size=1000, shuffle_files=False, read_config=config)
-        images = np.concatenate([batch["image"] for batch in batches.as_numpy_iterator()])
-    except Exception as error:  # a missing file, a broken record, a split that dataset_info.json lacks
-        raise _damaged(builder.data_path, f"split {split!r} can't be read") from error
-    if len(images) != count:
-        raise _damaged(builder.data_path, f"split {split!r} has {len(images)} images, not {count}")
-    return images
-
-
-def _damaged(where, reason):
-    return ValueError(
-        f"`data_dir`: its CIFAR-10 in {str(where)!r} is unfinished or damaged ({reason}): delete that folder and run "
-        "again to download it, unless the reason is a fault of tensorflow_datasets itself."
-    )
+def _small(key, shape, train):
+    return DataSet(key, shape, shape, {"train": train, "test": 10_000}, condition="label")

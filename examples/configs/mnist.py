@@ -1,0 +1,17 @@
+"""MNIST, padded to 32x32, for two CPU cores; with --conditional on the digit.
+
+    python -m examples.train --config=mnist --data_dir=DIR [--conditional]
+
+Not run. The paper has no figure for it. Flow and training as of `cifar10_small`, without flips.
+"""
+
+import dataclasses
+
+from examples import data
+from examples.configs import cifar10_small
+
+CONFIG = dataclasses.replace(
+    cifar10_small.CONFIG,
+    load=lambda sources: data.mnist(sources.data_dir, sources.conditional),
+    flip=False,
+)

@@ -1,0 +1,165 @@
+"""A run as its settings describe it: data, model, and the newest checkpoint."""
+
+import dataclasses
+import json
+import pathlib
+import shlex
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from examples import config as config_lib
+from examples import run as run_lib
+from examples.data import ImageData
+from tfp_realnvp import FlowModel, RealNVPImage
+
+tfd = tfp.distributions
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the flags of `examples.train` say of a run.
+
+    Attributes:
+      config: name of the config.
+      sources: where its data are.
+      preset, steps: in place of the config's, or None.
+      seed: of weights, data order and noise.
+    """
+
+    config: str
+    sources: config_lib.Sources
+    preset: str | None = None
+    steps: int | None = None
+    seed: int = 0
+
+    @property
+    def command(self):
+        """The command that trains this run."""
+        flags = {"config": self.config, "preset": self.preset, "steps": self.steps, "seed": self.seed or None}
+        usual = config_lib.Sources()
+        flags |= {n: v for n, v in dataclasses.asdict(self.sources).items() if v != getattr(usual, n)}
+        words = (f"--{n}" if v is True else f"--{n}={v}" for n, v in flags.items() if v is not None)
+        return shlex.join(["python", "-m", "examples.train", *words])
+
+    def write(self, path):
+        """Writes the settings as JSON, for the commands that take a run."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path):
+        """Raises ValueError or OSError, naming the file, if it holds no settings."""
+        try:
+            fields = json.loads(path.read_text())
+            return cls(**{**fields, "sources": config_lib.Sources(**fields["sources"])})
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"`run`={path.parent}: no run of examples.train, which would have {path.name}; name a run's directory, "
+                "e.g. runs/digits."
+            ) from error
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{path} is damaged ({error}); run the command of the training once more.") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Everything that a run works with; `model` is as the newest checkpoint of `manager` has it, or new."""
+
+    settings: Settings
+    config: config_lib.Config
+    images: ImageData
+    model: FlowModel
+    run: run_lib.Run
+    manager: tf.train.CheckpointManager
+
+    @property
+    def step(self):
+        """Training steps taken."""
+        return int(self.model.optimizer.iterations.numpy())
+
+    @property
+    def conditional(self):
+        return bool(self.images.conditioning_names)
+
+
+def open_experiment(settings, directory, strategy=None):
+    """Returns the `Experiment` that `settings` and the directory of its run describe; writes nothing.
+
+    Args:
+      settings: `Settings`.
+      directory: of the run; may not exist yet.
+      strategy: `tf.distribute` strategy, or None for the default one.
+
+    Raises:
+      ImportError, OSError, RuntimeError, TypeError, ValueError: everything that wrong settings, data or a damaged
+        checkpoint lead to, with a message that names them.
+    """
+    config = config_lib.get(settings.config)
+    if settings.preset:
+        config = dataclasses.replace(config, flow={**config.flow, "preset": settings.preset})
+    if settings.steps is not None:
+        config = dataclasses.replace(config, steps=settings.steps)
+    images = config.load(settings.sources)
+    config.check_images(images)
+    tf_keras.utils.set_random_seed(settings.seed)
+    run = run_lib.Run(pathlib.Path(directory), _identity(settings, config, images))
+    with (strategy or tf.distribute.get_strategy()).scope():
+        model = _build_model(config, images, settings.seed)
+    checkpoint = tf.train.Checkpoint(
+        model=model, identity=tf.Variable(json.dumps(run.identity)), seconds=tf.Variable(0.0, dtype=tf.float64)
+    )
+    manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
+    run_lib.restore(run, checkpoint, manager)
+    return Experiment(settings, config, images, model, run, manager)
+
+
+def _build_model(config, images, seed):
+    """The flow over `images`' shape, and the compiled model around it."""
+    height, width, channels = images.image_shape
+    conditioning_size = len(images.conditioning_names) or None
+    flow = RealNVPImage(channels, levels=images.levels, conditioning_size=conditioning_size, **config.flow)
+    prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[height, width, channels])
+    model = FlowModel(
+        tfd.TransformedDistribution(prior, flow, name="images"),
+        levels=images.levels,
+        dequantize=images.whole,
+        averaging=config.averaging,
+        l2=config.l2,
+        seed=seed,
+    )
+    rate = config.learning_rate
+    if config.cosine_decay:
+        rate = tf_keras.optimizers.schedules.CosineDecay(rate, config.steps)
+    model.compile(
+        tf_keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
+        steps_per_execution=config.steps_per_execution,
+    )
+    return model
+
+
+def _identity(settings, config, images):
+    """What must be equal for a run to be the same run."""
+    return {
+        "config": settings.config,
+        "data": images.name,
+        "splits": images.splits,
+        "preprocessing": images.preprocessing,
+        "conditioning": list(images.conditioning_names),
+        "image_shape": list(images.image_shape),
+        "levels": images.levels,
+        "flow": dict(config.flow),
+        "batch_size": config.batch_size,
+        "learning_rate": config.learning_rate,
+        "cosine_decay_steps": config.steps if config.cosine_decay else None,
+        "averaging": config.averaging,
+        "l2": config.l2,
+        "flip": config.flip,
+        "seed": settings.seed,
+    }
+
+
+def count_parameters(model):
+    """The number of trainable numbers."""
+    return sum(int(np.prod(v.shape)) for v in model.distribution.trainable_variables)
