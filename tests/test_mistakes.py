@@ -57,7 +57,7 @@ def batches(data, size=4):
 
 TINY = config_lib.Config(
     load=lambda sources: data_lib.ImageData(
-        name="tiny", train=PIXELS, validation=PIXELS, test=PIXELS, levels=256, splits=dict.fromkeys(SPLITS, "all")
+        "tiny", "tiny", *3 * [data_lib.ArrayImages(PIXELS)], levels=256, splits=dict.fromkeys(SPLITS, "all")
     ),
     flow={"num_scales": 1, "width": 2, "residual_blocks": 0},
     steps=4,
@@ -119,12 +119,12 @@ _saved = {}
 def saved_run(tmp, steps=(0,)):
     """A run with checkpoints, made once and copied."""
     if steps not in _saved:
-        *_, run, model, manager = tiny_run(tmp)
+        _, opened = tiny_run(tmp)
         for step in steps:
-            model.optimizer.iterations.assign(step)
-            manager.save(checkpoint_number=step)
-        _saved[steps] = {p.name: p.read_bytes() for p in run.checkpoints.iterdir()}
-        shutil.rmtree(run.directory)
+            opened.model.optimizer.iterations.assign(step)
+            opened.manager.save(checkpoint_number=step)
+        _saved[steps] = {p.name: p.read_bytes() for p in opened.run.checkpoints.iterdir()}
+        shutil.rmtree(opened.run.directory)
     checkpoints = tmp / "run" / "checkpoints"
     checkpoints.mkdir(parents=True)
     for name, content in _saved[steps].items():
@@ -592,6 +592,18 @@ MISTAKES = {
         FileNotFoundError,
         "`data_dir`='.*typo'",
         "create it",
+    ),
+    "data to be fetched by hand": (
+        lambda tmp: command("--config=imagenet32", f"--run_dir={tmp / 'run'}", f"--data_dir={tmp}"),
+        FileNotFoundError,
+        "train_32x32.tar",
+        "downloads/manual",
+    ),
+    "nothing to condition on": (
+        lambda tmp: command("--config=photo_patches", f"--run_dir={tmp / 'run'}", "--conditional"),
+        ValueError,
+        "`conditional`=True",
+        "neither classes nor attributes",
     ),
     "unfinished data_dir": (half_written_tfds, ValueError, "`data_dir`.*cifar10", "unfinished or damaged", "delete"),
     "no folder": (folder, ValueError, "`folder`=None", "--folder=PATH"),
