@@ -9,10 +9,10 @@ from examples.config import SMALL_FLOW, Config
 CONFIG = Config(
     load=lambda sources: data.celeb_a(sources.data_dir, size=32, conditional=sources.conditional),
     flow=SMALL_FLOW,
-    steps=640,
-    learning_rate=5e-3,
+    steps=1000,
+    learning_rate=1e-2,
     evaluations=5,
     cosine_decay=True,
-    averaging=0.995,
+    averaging=0.998,
     flip=True,
 )
