@@ -160,8 +160,9 @@ def main(argv):
     except KeyboardInterrupt:
         print(f"\nstopped; the same command resumes from {manager.latest_checkpoint}", flush=True)
         sys.exit(130)
-    except (FloatingPointError, OSError, tf.errors.DataLossError) as error:
-        sys.exit(f"error: {error}\nlast good checkpoint: {manager.latest_checkpoint}")
+    except (FloatingPointError, OSError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        reason = opened.images.damage() if isinstance(error, tf.errors.OpError) else error
+        sys.exit(f"error: {reason}\nlast good checkpoint: {manager.latest_checkpoint}")
     if config.steps > first_step:
         seen = (config.steps - first_step) * config.batch_size
         print(f"{seen:,} images seen in {seconds / 60:.1f} min ({seen / seconds:.0f} images/s, evaluations included)")

@@ -59,3 +59,14 @@ def test_recalibration():
         for found, expected in zip(result[where]["averages"], result["alone"]["averages"], strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert "outside of" in result["error"]
+
+
+def test_shares_of_replicas_are_rows_of_the_batches():
+    for kind in run("shares"):
+        assert len(kind["alone"]) == len(kind["together"]) == 7
+        for alone, together in zip(kind["alone"], kind["together"], strict=True):
+            for column in range(2):  # images, conditioning
+                whole = np.array(alone[column])
+                assert len(whole) == 8
+                np.testing.assert_array_equal(together[column][0], whole[:4])
+                np.testing.assert_array_equal(together[column][1], whole[4:])

@@ -3,16 +3,22 @@
 A program of its own, since logical devices can be set up only before TensorFlow starts.
 """
 
+import functools
 import json
 import os
+import pathlib
 import sys
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from examples import data
 from tests.models import compiled, images, tiny, values
+from tests.prepared import numbered, record_images
 from tests.test_failures import Steep
 from tfp_realnvp import recalibrate, training_mode_bits_per_dim
 
@@ -123,13 +129,38 @@ def recalibrated(strategy):
     return found
 
 
+def shares(strategy):
+    """Batches of images and their numbers: the rows of each replica, and the batches of one device."""
+    pixels, vectors = numbered(21), np.arange(21, dtype=np.float32)[:, np.newaxis]
+    found = []
+    with tempfile.TemporaryDirectory() as directory:
+        for split in (
+            data.ArrayImages(pixels, vectors),
+            record_images(pathlib.Path(directory), pixels, vectors, crop=2),
+        ):
+            make = functools.partial(data.train_batches, split, 8, seed=3, start_step=2, num_steps=7, flip=True)
+            distributed = strategy.distribute_datasets_from_function(lambda c, make=make: make(input_context=c))
+            together = [tf.nest.map_structure(strategy.experimental_local_results, batch) for batch in distributed]
+            found.append(
+                {
+                    "alone": tf.nest.map_structure(listed_as_is, list(make())),
+                    "together": tf.nest.map_structure(listed_as_is, together),
+                }
+            )
+    return found
+
+
+def listed_as_is(tensor):
+    return tensor.numpy().tolist()
+
+
 def main(case):
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    edges = {"uneven": uneven, "failure": replicas_after_failure, "recalibration": recalibrated}
+    edges = {"uneven": uneven, "failure": replicas_after_failure, "recalibration": recalibrated, "shares": shares}
     result = edges[case](strategy) if case in edges else compare(strategy, *case.split())
     print("JSON " + json.dumps(result))
 

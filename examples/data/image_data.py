@@ -69,6 +69,13 @@ class ImageData:
         """(H, W, C)."""
         return self.train.shape
 
+    def damage(self):
+        """Says which file can't be read, after an error of TensorFlow that does not; reads files until then."""
+        found = next(filter(None, (getattr(self, split).damage() for split in _SPLITS)), None)
+        if found is None:
+            return f"{self.name}: a file could not be read, but now all can; run again."
+        return f"{found}; delete the folder of this file and run again to prepare the data anew."
+
 
 def refuse_conditional(conditional, name):
     """Raises ValueError if `conditional`: these data have nothing to condition on."""

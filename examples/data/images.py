@@ -1,6 +1,7 @@
 """The images of one split, in memory or in files, in order or in the order of training."""
 
 import abc
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -33,6 +34,9 @@ class Images(abc.ABC):
     def __len__(self):
         """The number of images."""
 
+    def __repr__(self):
+        return f"{type(self).__name__}({len(self):,} images of {self.shape})"
+
     @abc.abstractmethod
     def in_order(self):
         """A tf.data.Dataset of all records, always in the same order."""
@@ -49,6 +53,10 @@ class Images(abc.ABC):
     @abc.abstractmethod
     def example(self, record, seed):
         """Returns image and conditioning (or None) of a record; `seed` [2] is for what is random in its crop."""
+
+    @abc.abstractmethod
+    def damage(self):
+        """Says which file can't be read to its end, and why; None if all can. Reads them all."""
 
 
 class ArrayImages(Images):
@@ -94,6 +102,9 @@ class ArrayImages(Images):
                 self._tensors = [None if a is None else tf.constant(a) for a in both]
         image, conditioning = (None if t is None else tf.gather(t, record) for t in self._tensors)
         return image, conditioning
+
+    def damage(self):
+        """None: there are no files."""
 
 
 class RecordImages(Images):
@@ -151,6 +162,16 @@ class RecordImages(Images):
         if done != len(self):
             raise ValueError(f"{self._paths[0]} and the files beside it hold {done} records, not {len(self)}.")
         return ArrayImages(pixels, conditioning)
+
+    def damage(self):
+        for path in self._paths:
+            try:
+                tf.data.TFRecordDataset(path).reduce(0, lambda count, _: count + 1)
+            except tf.errors.OpError as error:
+                # TensorFlow's message is of several lines, and names no file.
+                reason = re.search(r"\w+ record at \d+", error.message)
+                return f"{path}: {reason[0] if reason else error.message}"
+        return None
 
     def _read(self, order, files_at_once):
         def file(i):

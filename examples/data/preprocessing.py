@@ -26,14 +26,13 @@ def reduce_short_side(image, side):
     four standard deviations, edges mirrored; then linear interpolation, the long side rounded up; then fractions of
     pixels are cut off. A picture that is too small is enlarged without the Gaussian.
     """
-    height, width = tf.shape(image)[0], tf.shape(image)[1]
-    factor = tf.cast(tf.minimum(height, width), tf.float32) / side
+    size = tf.shape(image)[:2]
+    short = tf.reduce_min(size)
+    factor = tf.cast(short, tf.float32) / side
     pixels = tf.cast(image, tf.float32)
     smooth = tf.cond(factor > 1, lambda: _gaussian(pixels, factor / 3), lambda: pixels)
-    # Half a thousandth less: a whole multiple that is rounded upwards is no further row.
-    target = tf.cast(tf.math.ceil(tf.cast([height, width], tf.float32) / factor - 5e-4), tf.int32)
-    reduced = tf.image.resize(smooth, target, method="bilinear")
-    # Likewise a whole number that is rounded downwards is no level less.
+    reduced = tf.image.resize(smooth, -(-size * side // short), method="bilinear")  # rounded up
+    # A whole number that comes out a little smaller is no level less.
     return tf.cast(tf.floor(reduced + 1e-3), tf.uint8)
 
 

@@ -81,6 +81,8 @@ def load(data_set, data_dir, conditional):
     }
     if counts.keys() != data_set.counts.keys():
         raise _damaged(builder.data_path, f"it has the splits {sorted(counts)}, not {sorted(data_set.counts)}")
+    if counts["train"] < 2:
+        raise _damaged(builder.data_path, f"{counts['train']} train images: must be at least 2")
     splits = _splits(counts)
     names = _conditioning_names(builder, data_set) if conditional else ()
     read = {name: _open(builder, data_set, split, names) for name, split in splits.items()}
@@ -118,7 +120,8 @@ def _remark(data_set, counts):
         return f": {_OLD_IMAGENET}" if imagenet else ""
     if imagenet and counts == {"train": 1_281_167, "validation": 50_000}:
         return f": {_NEW_IMAGENET}"
-    found = ", ".join(f"{counts[s]:,} {s} images instead of {n:,}" for s, n in data_set.counts.items())
+    other = {s: n for s, n in data_set.counts.items() if counts[s] != n}
+    found = ", ".join(f"{counts[s]:,} {s} images instead of {n:,}" for s, n in other.items())
     return f": PART OR STAND-IN, {found}"
 
 
@@ -169,9 +172,8 @@ def _open(builder, data_set, split, names):
             conditioning = tf.one_hot(example[data_set.condition], len(names))
         return data_set.prepare(example["image"], seed), conditioning
 
-    files = [(i.filename, i.skip, i.take if i.take >= 0 else i.examples_in_shard) for i in info.file_instructions]
     images = RecordImages(
-        files,
+        [(i.filename, i.skip, i.take) for i in info.file_instructions],
         decode,
         shape=data_set.shape,
         dtype=tf.uint8 if data_set.whole else tf.float32,

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 from examples.data import preprocessing
+from examples.data.image_data import check_int
 from examples.data.tfds_reader import DataSet, load
 
 
@@ -27,6 +28,8 @@ def mnist(data_dir=None, conditional=False):
 
 def imagenet(size, data_dir=None, conditional=False):
     """Returns the downsampled ImageNet: size x size x 3, size 32 or 64. The validation set is tested on. See `load`."""
+    if size not in (32, 64):
+        raise ValueError(f"`size`={size!r}: must be 32 or 64, the sizes that the set was published in.")
     shape = (size, size, 3)
     counts = {"train": 1_281_149, "validation": 49_999}
     return load(DataSet(f"downsampled_imagenet/{size}x{size}", shape, shape, counts), data_dir, conditional)
@@ -37,12 +40,14 @@ def lsun(category, data_dir=None, conditional=False):
 
     The official validation set, of 300 pictures, is tested on; its crops are always the same.
     """
-    train = {"bedroom": 3_033_042, "tower": 708_264, "church_outdoor": 126_227}[category]
+    train = {"bedroom": 3_033_042, "tower": 708_264, "church_outdoor": 126_227}
+    if category not in train:
+        raise ValueError(f"`category`={category!r}: must be one of {', '.join(train)}.")
     data_set = DataSet(
         f"lsun/{category}",
         (None, None, 3),
         (64, 64, 3),
-        {"train": train, "validation": 300},
+        {"train": train[category], "validation": 300},
         prepare=preprocessing.lsun,
         preprocessing="short side to 96 (Gaussian, then linear), random 64x64 crop",
         random=True,
@@ -59,6 +64,7 @@ def celeb_a(data_dir=None, size=64, rounded=True, conditional=False):
       rounded: bool; round pixels to 8 bits. Without, as in the released program, noise lands on numbers that are not
         whole, so that the bits/dim of these images bound no 8-bit code.
     """
+    check_int("size", size, 1, "the side of an image in pixels")
     crop = functools.partial(preprocessing.celeb_a, size=size)
     resized = f"rows 40:188, columns 15:163, bilinear to {size}x{size}"
     data_set = DataSet(
