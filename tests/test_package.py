@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "masks": set(),
     "squeeze": {"checks"},
     "pixel_logit": {"checks"},
+    "latents": {"checks", "squeeze"},
     "likelihood": set(),
     "variables": set(),
     "health": {"variables"},

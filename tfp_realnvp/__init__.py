@@ -8,6 +8,7 @@ from tfp_realnvp.conditioners import CouplingNetwork
 from tfp_realnvp.coupling import AffineCoupling
 from tfp_realnvp.factor_out import FactorOut
 from tfp_realnvp.image_bijector import Composition, ImageBijector
+from tfp_realnvp.latents import interpolate_on_sphere, join_latents, manifold, resample_latents, split_latents
 from tfp_realnvp.likelihood import bits_per_dim, importance_weighted_bits_per_dim
 from tfp_realnvp.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
@@ -36,8 +37,13 @@ __all__ = [
     "bits_per_dim",
     "dequantize",
     "importance_weighted_bits_per_dim",
+    "interpolate_on_sphere",
+    "join_latents",
+    "manifold",
     "quantize",
     "recalibrate",
+    "resample_latents",
+    "split_latents",
     "training_mode_bits_per_dim",
 ]
 __version__ = "0.1.0"
