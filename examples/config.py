@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,12 +19,18 @@ SMALL_FLOW = {"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """Where data may come from, as the flags say."""
+    """Where data may come from, as the flags say; paths become absolute, for commands that run elsewhere."""
 
     data_dir: str | None = None
     folder: str | None = None
     image_size: int = 32
     conditional: bool = False
+
+    def __post_init__(self):
+        for name in ("data_dir", "folder"):
+            path = getattr(self, name)
+            if path is not None and "://" not in path:  # TFDS reads gs:// too.
+                object.__setattr__(self, name, os.path.abspath(path))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,11 @@ Writes result_SPLIT.json to the run's directory; `python -m examples.results` ma
 """
 
 import csv
-import dataclasses
 import io
 import json
-import pathlib
 import sys
 
+import tensorflow as tf
 from absl import app, flags, logging
 
 from examples import evaluation, experiment
@@ -32,31 +31,19 @@ flags.DEFINE_bool("per_image", False, "Also write the values per image, to per_i
 flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
 
 
-def open_run(directory, data_dir=None):
-    """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint."""
-    settings = experiment.Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
-    if data_dir is not None:
-        settings = dataclasses.replace(settings, sources=dataclasses.replace(settings.sources, data_dir=data_dir))
-    opened = experiment.open_experiment(settings, directory)
-    if opened.manager.latest_checkpoint is None:
-        raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; run {settings.command} first.")
-    return opened
-
-
 def _table(per_image):
     text = io.StringIO()
-    writer = csv.writer(text)
+    writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", *per_image])
     writer.writerows([i, *values] for i, values in enumerate(zip(*per_image.values(), strict=True)))
     return text.getvalue()
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
+def _evaluate():
+    """Does what the flags say; returns the result and the files written, by what they are."""
+    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir)
+    run_lib.check_writable("run", FLAGS.run)
     try:
-        opened = open_run(FLAGS.run, FLAGS.data_dir)
         result, per_image = evaluation.evaluate(
             opened,
             FLAGS.split,
@@ -66,15 +53,33 @@ def main(argv):
             importance_samples=FLAGS.importance_samples,
             recalibration_images=FLAGS.recalibrate,
         )
-        path = opened.run.result(FLAGS.split)
-        if FLAGS.per_image:
-            table = opened.run.directory / f"per_image_{FLAGS.split}.csv"
-            evaluation.write(table, _table(per_image))
-        evaluation.write(path, json.dumps(result, indent=1) + "\n")
+    except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
+        raise OSError(opened.images.damage()) from error
+    files = {}
+    if FLAGS.per_image:
+        files["per image"] = opened.run.directory / f"per_image_{FLAGS.split}.csv"
+        evaluation.write(files["per image"], _table(per_image))
+    files["result"] = opened.run.result(FLAGS.split)
+    evaluation.write(files["result"], json.dumps(result, indent=1) + "\n")
+    return result, files
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
+    logging.set_verbosity(logging.WARNING)
+    try:
+        result, files = _evaluate()
+    except KeyboardInterrupt:
+        print("stopped; no result was written", file=sys.stderr)
+        sys.exit(130)
+    except tf.errors.OpError as error:  # Of several lines.
+        sys.exit(f"error: {' '.join(str(error).split())}")
     except (FloatingPointError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(evaluation.report(result))
-    print(f"result:      {path}" + (f"\nper image:   {table}" if FLAGS.per_image else ""))
+    for name, path in files.items():
+        print(f"{name + ':':12} {path}")
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ class Settings:
         try:
             fields = json.loads(path.read_text())
             return cls(**{**fields, "sources": config_lib.Sources(**fields["sources"])})
-        except FileNotFoundError as error:
-            raise FileNotFoundError(
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise type(error)(
                 f"`run`={path.parent}: no run of examples.train, which would have {path.name}; name a run's directory, "
                 "e.g. runs/digits."
             ) from error
@@ -113,6 +113,22 @@ def open_experiment(settings, directory, strategy=None):
     manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
     run_lib.restore(run, checkpoint, manager)
     return Experiment(settings, config, images, model, run, manager)
+
+
+def open_run(directory, data_dir=None):
+    """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint.
+
+    Args:
+      directory: of the run.
+      data_dir: where its data are now, or None: where they were.
+    """
+    settings = Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
+    sources = settings.sources if data_dir is None else dataclasses.replace(settings.sources, data_dir=data_dir)
+    opened = open_experiment(dataclasses.replace(settings, sources=sources), directory)
+    if opened.manager.latest_checkpoint is None:
+        train = f"{settings.command} {shlex.quote(f'--run_dir={directory}')}"
+        raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {train}")
+    return dataclasses.replace(opened, settings=settings)  # The command that trained it names the old `data_dir`.
 
 
 def _build_model(config, images, seed):

@@ -38,6 +38,7 @@ FIELDS = {
 }
 SPLITS = ("test", "validation", "train")
 RUN = ("config", "preset", "images_seen", "step", "identity", "directory", "weights", "statistics")
+_ABSOLUTE = re.compile("""(?<=[= ])/.*?(?='?(?: '?--|$))""")  # up to the next flag; quoted as for a shell, or not
 REMEDY = "evaluate the run anew, or delete the file"
 
 
@@ -119,7 +120,7 @@ def _row(name, paper, line):
         f"{first['images_seen']:,} images{''.join(minutes[:1])}",
         "<br>".join([*dict.fromkeys(result["data"] for result in here), *map(_evaluated, here)]),
         # An absolute path says nothing on another machine.
-        "<br>".join(f"`{re.sub('(?<=[= ])/.*?(?= --|$)', 'DIR', command)}`" for command in commands),
+        "<br>".join(f"`{re.sub(_ABSOLUTE, 'DIR', command)}`" for command in commands),
     ]
 
 

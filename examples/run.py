@@ -57,14 +57,19 @@ def check_directory(directory):
             f"`run_dir`={directory}: holds files that are not a run's; name a new or empty directory, or one that a "
             "run has written."
         )
+    check_writable("run_dir", directory, nearest)
+    return directory
+
+
+def check_writable(flag, directory, nearest=None):
+    """Raises if nothing can be written to `directory`, which a flag names, or to the `nearest` one that exists."""
     try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
+        with tempfile.TemporaryFile(dir=nearest or directory) as file:
+            file.write(bytes(4096))  # A file without content can be made on a full disk too.
     except OSError as error:
         raise PermissionError(
-            f"`run_dir`={directory}: can't be written to ({error.strerror}); name a directory that can, or free space."
+            f"`{flag}`={directory}: can't be written to ({error.strerror}); name a directory that can, or free space."
         ) from error
-    return directory
 
 
 def restore(run, checkpoint, manager):
@@ -74,7 +79,7 @@ def restore(run, checkpoint, manager):
       ValueError: if the checkpoint can't be read, or was written by a run of another identity.
     """
     path = manager.latest_checkpoint
-    remedy = f"name another `run_dir`, or delete {run.directory} to start anew"
+    remedy = f"to train anew, name another `run_dir` or delete {run.directory}"
     if path is None:
         written = sorted(run.checkpoints.glob("step-*.index"))
         if written:
@@ -97,7 +102,7 @@ def restore(run, checkpoint, manager):
     different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
     if different:
         changes = "; ".join(f"{k}: {theirs.get(k)!r} there, {ours.get(k)!r} now" for k in different)
-        raise ValueError(f"checkpoint {path} is of another run ({changes}); {remedy}.")
+        raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {remedy}.")
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
     except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:  # IndexError: a file that ends early.
