@@ -58,7 +58,9 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
             image = tf.where(mirrored, image[:, ::-1], image)
         return image if conditioning is None else (image, conditioning)
 
-    return _batched(records.map(example, tf.data.AUTOTUNE, deterministic=True), batch_size // replicas, True)
+    examples = records.map(example, tf.data.AUTOTUNE, deterministic=True)
+    total = tf.data.INFINITE_CARDINALITY if num_steps is None else num_steps * replicas // workers
+    return _batched(examples, batch_size // replicas, total)
 
 
 def eval_batches(images, batch_size, count=None):
@@ -76,9 +78,12 @@ def eval_batches(images, batch_size, count=None):
         image, conditioning = images.example(record, fold_in(draws, place))
         return image if conditioning is None else (image, conditioning)
 
-    records = images.in_order().take(count or len(images)).enumerate()
-    return _batched(records.map(example, tf.data.AUTOTUNE, deterministic=True), batch_size, False)
+    count = min(count or len(images), len(images))
+    examples = images.in_order().take(count).enumerate().map(example, tf.data.AUTOTUNE, deterministic=True)
+    return _batched(examples, batch_size, -(-count // batch_size), drop_remainder=False)
 
 
-def _batched(examples, batch_size, drop_remainder):
-    return examples.batch(batch_size, drop_remainder=drop_remainder).prefetch(tf.data.AUTOTUNE)
+def _batched(examples, batch_size, total, drop_remainder=True):
+    batches = examples.batch(batch_size, drop_remainder=drop_remainder)
+    # Keras asks for the number, and what is read from files has none by itself.
+    return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)
