@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import shlex
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +26,7 @@ class Settings:
       sources: where its data are.
       preset, steps: in place of the config's, or None.
       seed: of weights, data order and noise.
+      command: all these, as they were typed.
     """
 
     config: str
@@ -34,15 +34,7 @@ class Settings:
     preset: str | None = None
     steps: int | None = None
     seed: int = 0
-
-    @property
-    def command(self):
-        """The command that trains this run."""
-        flags = {"config": self.config, "preset": self.preset, "steps": self.steps, "seed": self.seed or None}
-        usual = config_lib.Sources()
-        flags |= {n: v for n, v in dataclasses.asdict(self.sources).items() if v != getattr(usual, n)}
-        words = (f"--{n}" if v is True else f"--{n}={v}" for n, v in flags.items() if v is not None)
-        return shlex.join(["python", "-m", "examples.train", *words])
+    command: str = ""
 
     def write(self, path):
         """Writes the settings as JSON, for the commands that take a run."""
@@ -126,9 +118,8 @@ def open_run(directory, data_dir=None):
     sources = settings.sources if data_dir is None else dataclasses.replace(settings.sources, data_dir=data_dir)
     opened = open_experiment(dataclasses.replace(settings, sources=sources), directory)
     if opened.manager.latest_checkpoint is None:
-        train = f"{settings.command} {shlex.quote(f'--run_dir={directory}')}"
-        raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {train}")
-    return dataclasses.replace(opened, settings=settings)  # The command that trained it names the old `data_dir`.
+        raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {settings.command}")
+    return opened
 
 
 def _build_model(config, images, seed):

@@ -9,6 +9,7 @@ and result_test.json with the bits/dim on the test images.
 import functools
 import json
 import pathlib
+import shlex
 import sys
 import time
 
@@ -125,7 +126,8 @@ def prepare():
         FLAGS.run_dir or pathlib.Path("runs") / (FLAGS.config + "_conditional" * FLAGS.conditional)
     )
     sources = config_lib.Sources(FLAGS.data_dir, FLAGS.folder, FLAGS.image_size, FLAGS.conditional)
-    settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed)
+    command = f"python -m examples.train {shlex.join(sys.argv[1:])}".strip()
+    settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed, command)
     strategy = make_strategy()
     opened = experiment.open_experiment(settings, directory, strategy)
     opened.run.checkpoints.mkdir(parents=True, exist_ok=True)  # Now that nothing can be refused any more.
