@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from examples.data.image_data import check_int
+from examples.data.image_data import check_int, import_extra
 
 _GREY = 128  # of gaps: mid-grey stands out from both dark and light images
 
@@ -62,6 +62,52 @@ def side_by_side(left, right, *, gap=16):
     return both
 
 
+def framed(sheet, tile, places, *, gap=2, width=3):
+    """Returns a copy of a sheet with red borders inside some of its tiles.
+
+    Args:
+      sheet: uint8 array [height, width, 3], as `image_sheet` returns it.
+      tile: (height, width) of one tile, pixels.
+      places: [K, 2] ints, row and column of each.
+      gap: int, pixels between tiles.
+      width: int, pixels of the border.
+    """
+    _check_sheet("sheet", sheet)
+    sheet = sheet.copy()
+    for row, column in places:
+        top, left = row * (tile[0] + gap), column * (tile[1] + gap)
+        inside = sheet[top : top + tile[0], left : left + tile[1]]
+        if inside.shape[:2] != tuple(tile):
+            raise ValueError(f"`places` holds {(int(row), int(column))}: must be a tile of the sheet.")
+        for edge in (inside[:width], inside[-width:], inside[:, :width], inside[:, -width:]):
+            edge[:] = (255, 0, 0)
+    return sheet
+
+
+def with_titles(sheet, titles):
+    """Returns a sheet with a title above each of its columns, which are of equal width: uint8 [height, width, 3]."""
+    _check_sheet("sheet", sheet)
+    draw, font = import_extra("PIL.ImageDraw"), import_extra("PIL.ImageFont")
+    width = (sheet.shape[1] + 2) / len(titles)  # The last column lacks its gap.
+    # As large as the longest title allows.
+    sizes = (font.load_default(size) for size in range(18, 6, -1))
+    largest = next((f for f in sizes if max(map(f.getlength, titles)) < width - 2), font.load_default(7))
+    band = import_extra("PIL.Image").new("RGB", (sheet.shape[1], 26), (255, 255, 255))
+    for i, title in enumerate(titles):
+        draw.Draw(band).text(((i + 0.5) * width, 13), title, fill=(0, 0, 0), font=largest, anchor="mm")
+    return np.concatenate([np.asarray(band), sheet])
+
+
+def write_animation(path, frames, milliseconds=100):
+    """Writes uint8 arrays [H, W, 3] of one size as an animated WebP that never ends; whole or not at all."""
+    path = pathlib.Path(path)
+    for frame in frames:
+        _check_sheet("frames", frame)
+    first, *rest = map(import_extra("PIL.Image").fromarray, frames)
+    options = {"save_all": True, "append_images": rest, "duration": milliseconds, "loop": 0, "quality": 90}
+    _write_whole(path, lambda file: first.save(file, "WEBP", **options))
+
+
 def write_png(path, array):
     """Writes a uint8 array [H, W, 3] as a PNG file; its directory is created if need be.
 
@@ -78,11 +124,16 @@ def write_png(path, array):
     if path.suffix.lower() != ".png":
         raise ValueError(f"`path`={str(path)!r}: must end in .png, the format that is written.")
     _check_sheet("array", array)
+    _write_whole(path, lambda file: file.write(tf.io.encode_png(array).numpy()))
+
+
+def _write_whole(path, write):
     path.parent.mkdir(parents=True, exist_ok=True)
     # Beside its destination: os.replace is atomic only within a file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(tf.io.encode_png(array).numpy())
+        with temporary.open("wb") as file:
+            write(file)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,0 +1,78 @@
+"""Makes a figure of the paper, or of its web page, from a trained run.
+
+    python -m examples.figures NAME --run=runs/digits [--out=DIR]
+
+NAME is one of examples, samples, extrapolate, compress, manifold, dome, attributes, toy, gallery. Writes PNG files, and
+a JSON file of what they show beside them, to --out, by default the figures/ directory of the run. `toy` needs no run;
+`gallery` makes one page of all figures that it finds in several --run.
+"""
+
+import pathlib
+import sys
+
+import tensorflow as tf
+from absl import app, flags, logging
+
+from examples import experiment
+from examples.figures import figure as figure_lib
+from examples.figures import gallery, latent_space, samples, toy
+
+FIGURES = {
+    "examples": samples.examples,
+    "samples": samples.samples,
+    "extrapolate": samples.extrapolate,
+    "compress": latent_space.compress,
+    "manifold": latent_space.manifold_grid,
+    "dome": latent_space.dome,
+    "attributes": latent_space.attributes,
+}
+
+FLAGS = flags.FLAGS
+flags.DEFINE_multi_string("run", [], "Directory of a run of examples.train; for gallery, several.")
+flags.DEFINE_string("out", None, "Directory of the files. Default: figures/ of the run; toy/ or gallery/ for these.")
+flags.DEFINE_integer("seed", 0, "Seed of noise and of the choice of images.", lower_bound=0, upper_bound=2**31 - 1)
+flags.DEFINE_float("temperature", 1.0, "Standard deviation of the latents that are drawn.", lower_bound=0.0)
+flags.DEFINE_bool("batch_statistics", False, "Normalise inside the networks by the pictures' own statistics.")
+flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
+
+
+def make(name, runs, directory=None):
+    """Makes the figure `name`; returns its record and its directory.
+
+    Raises: as `open_run`; ValueError for an unknown name, or runs that this figure can't be made from.
+    """
+    if name not in (*FIGURES, "toy", "gallery"):
+        raise ValueError(f"NAME={name!r}: must be one of {', '.join([*FIGURES, 'toy', 'gallery'])}.")
+    if name == "toy":
+        directory = pathlib.Path(directory or "toy")
+        return toy.make(directory, seed=FLAGS.seed), directory
+    if name == "gallery":
+        directory = pathlib.Path(directory or "gallery")
+        return gallery.make(runs, directory), directory
+    if len(runs) != 1:
+        raise ValueError(f"`run`={runs}: figure {name!r} is made from one run; name one, --run=DIR.")
+    opened = experiment.open_run(runs[0], FLAGS.data_dir)
+    directory = pathlib.Path(directory or opened.run.directory / "figures")
+    with opened.model.evaluation_weights():
+        figure = figure_lib.Figure(name, opened, directory, FLAGS.seed, FLAGS.temperature, FLAGS.batch_statistics)
+        FIGURES[name](figure)
+    return figure.record(), directory
+
+
+def main(argv):
+    if len(argv) != 2:
+        raise app.UsageError(f"expected one NAME, found {argv[1:]}; flags are written --name=value.")
+    logging.set_verbosity(logging.WARNING)
+    try:
+        record, directory = make(argv[1], FLAGS.run, FLAGS.out)
+    except KeyboardInterrupt:
+        print("stopped; the figure is not complete", file=sys.stderr)
+        sys.exit(130)
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError, tf.errors.OpError) as error:
+        sys.exit(f"error: {error}")
+    for picture in record["pictures"]:
+        print(f"{directory / picture['file']}: {picture['alt']}")
+
+
+if __name__ == "__main__":
+    app.run(main)

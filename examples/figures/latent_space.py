@@ -1,0 +1,101 @@
+"""What the latents of images are good for: compression, manifolds, attributes (figures 6, 12 to 16, 22 to 28)."""
+
+import math
+
+import numpy as np
+
+from examples import plots
+from examples.data.image_data import import_extra
+from tfp_realnvp import manifold, resample_latents
+
+_ANGLES = np.arange(8) * math.pi / 4
+_DOME_FRAMES = 40
+_CHANGES = ("Smiling", "Male", "Eyeglasses", "Blond_Hair", "Black_Hair", "Young", "Mustache", "Wearing_Hat")
+
+
+def compress(figure):
+    """Originals from all latents, from the top half, quarter, ...; the rest drawn, or zero (figures 22 to 26)."""
+    pixels, conditioning = figure.examples(min(10, len(figure.opened.images.test)))
+    latents = figure.encode(pixels, conditioning)
+    kept = [0.5**i for i in range(figure.num_scales)]
+    titles = [f"{100 * fraction:g} %" for fraction in kept]
+    for suffix, temperature, rest in (("noise", figure.temperature, "drawn anew"), ("zeros", 0.0, "zero")):
+        columns = []
+        for fraction in kept:
+            partly = resample_latents(
+                latents, figure.num_scales, fraction, seed=(figure.seed, 3), temperature=temperature
+            )
+            columns.append(figure.decode(partly.numpy(), conditioning))
+        sheet = figure.sheet(_by_row(columns), len(kept))
+        alt = f"test images of {figure.data} from {', '.join(titles)} of their latents, left to right; the rest {rest}"
+        figure.write(suffix, plots.with_titles(sheet, titles), alt, kept=kept)
+
+
+def manifold_grid(figure):
+    """The manifold through four test images, over two angles; the images have red borders (figures 6, 12 to 16)."""
+    pixels, conditioning = figure.examples(4)
+    grid = np.stack(np.meshgrid(_ANGLES, _ANGLES, indexing="ij"), -1)  # [8, 8, 2]
+    latents = manifold(figure.encode(pixels, conditioning), grid.astype(np.float32)).numpy()
+    tiles = figure.decode(latents.reshape(-1, *latents.shape[2:]), _mixed(conditioning, grid))
+    sheet = plots.framed(figure.sheet(tiles, 8), figure.sheet(tiles[:1]).shape[:2], _originals(grid))
+    figure.write("", sheet, f"manifold through four test images of {figure.data}, which have red borders")
+
+
+def dome(figure):
+    """The manifold through eight test images over three angles: 8 x 8 tiles, 40 frames over the third (web page)."""
+    pixels, conditioning = figure.examples(8)
+    latents = figure.encode(pixels, conditioning)
+    turns = np.arange(_DOME_FRAMES) * 2 * math.pi / _DOME_FRAMES
+    frames = []
+    for turn in import_extra("tqdm").tqdm(turns, "frames", leave=False, disable=None):
+        grid = np.stack(np.meshgrid([turn], _ANGLES, _ANGLES, indexing="ij"), -1)[0]  # [8, 8, 3]
+        mapped = manifold(latents, grid.astype(np.float32)).numpy()
+        tiles = figure.decode(mapped.reshape(-1, *mapped.shape[2:]), _mixed(conditioning, grid))
+        frames.append(figure.sheet(tiles, 8, min_side=32))
+    alt = f"manifold through eight test images of {figure.data}"
+    figure.write("", frames[0], f"{alt}, first of {_DOME_FRAMES} frames")
+    figure.write_frames(frames, alt)
+
+
+def attributes(figure):
+    """Test images, encoded with their attributes or class and decoded with others (figures 27, 28)."""
+    names = figure.opened.images.conditioning_names
+    if not names:
+        raise ValueError(
+            f"figure 'attributes': {figure.opened.settings.config} was trained without attributes or classes; name a "
+            "run that was trained with --conditional."
+        )
+    pixels, true = figure.examples(8)
+    latents = figure.encode(pixels, true)
+    columns, titles = [pixels, figure.decode(latents, true)], ["original", "decoded"]
+    classes = bool((true.sum(1) == 1).all())
+    for name in names[:10] if classes else [n for n in _CHANGES if n in names]:
+        other = np.zeros_like(true) if classes else true.copy()
+        at = names.index(name)
+        other[:, at] = 1 if classes else 1 - true[:, at]
+        columns.append(figure.decode(latents, other))
+        titles.append(name if classes else f"± {name}")
+    sheet = plots.with_titles(figure.sheet(_by_row(columns), len(columns)), titles)
+    changes = ", ".join(titles[2:])
+    alt = f"test images of {figure.data}, decoded from their latents with other attributes: {changes}"
+    figure.write("", sheet, alt, columns=titles)
+
+
+def _by_row(columns):
+    return np.stack(columns, 1).reshape(-1, *columns[0].shape[1:])
+
+
+def _mixed(conditioning, grid):
+    """The conditioning of a manifold's points: the originals', weighted by the squares of their shares."""
+    if conditioning is None:
+        return None
+    shares = manifold(np.eye(len(conditioning), dtype=np.float32)[:, :, None, None], grid.astype(np.float32)).numpy()
+    shares = shares.reshape(-1, len(conditioning)) ** 2
+    return (shares @ conditioning).astype(np.float32)
+
+
+def _originals(grid):
+    """Rows and columns of the grid where the map passes through an original."""
+    count = 2 ** grid.shape[-1]
+    shares = manifold(np.eye(count, dtype=np.float32)[:, :, None, None], grid.astype(np.float32)).numpy()
+    return np.argwhere(shares.reshape(*grid.shape[:-1], count).max(-1) > 1 - 1e-5)
