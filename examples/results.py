@@ -75,6 +75,11 @@ def find(directories) -> list[dict[str, Any]]:
     return [read(path) for _, path in sorted(paths.items())]
 
 
+def portable(command):
+    """Returns a command with DIR for absolute paths, which say nothing on another machine."""
+    return re.sub(_ABSOLUTE, "DIR", command)
+
+
 def _number(value, result):
     """Bits/dim, and beside them what makes them other than the paper's."""
     marks = [" **subset or stand-in**"] * (not result["genuine"]) + [" **no bound**"] * (not result["bound"])
@@ -120,7 +125,7 @@ def _row(name, paper, line):
         f"{first['images_seen']:,} images{''.join(minutes[:1])}",
         "<br>".join([*dict.fromkeys(result["data"] for result in here), *map(_evaluated, here)]),
         # An absolute path says nothing on another machine.
-        "<br>".join(f"`{re.sub(_ABSOLUTE, 'DIR', command)}`" for command in commands),
+        "<br>".join(f"`{portable(command)}`" for command in commands),
     ]
 
 

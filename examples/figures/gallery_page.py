@@ -23,7 +23,6 @@ COLUMNS = (
 STATIC_MANIFOLD = ("Manifold", "manifold", "manifold.png")  # in its place where there is no dome
 ATTRIBUTES = ("Attributes", "attributes", "attributes.png")
 FIGURES = (*dict.fromkeys(column[1] for column in COLUMNS), "manifold", "attributes")
-_ABSOLUTE = re.compile("""(?<=[= ])/.*?(?='?(?: '?--|$))""")  # up to the next flag; quoted as for a shell, or not
 
 
 @dataclasses.dataclass
@@ -68,10 +67,6 @@ def command(figure, *runs):
     return shlex.join(["python", "-m", "examples.figures", figure, *(f"--run={run}" for run in runs if run)])
 
 
-def _portable(line):
-    return _ABSOLUTE.sub("DIR", line)  # An absolute path says nothing on another machine.
-
-
 def render(sources, directory):
     """Returns the page, and the files to copy: where they go below the page's directory -> where they are."""
     copies: dict[str, pathlib.Path] = {}
@@ -86,7 +81,7 @@ def render(sources, directory):
         "script": "sha256-" + b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "links": "".join(links),
         "rows": "\n".join(rows),
-        "command": html.escape(_portable(made_by)),
+        "command": html.escape(results.portable(made_by)),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: values[match[1]], template), copies
 
@@ -125,7 +120,7 @@ def _toy(source, identifier, copies):
 
 def _section(source, identifier, words, facts, groups, lines):
     lists = [_tag("ul", *cells, class_=f"figures {name}") for name, cells in groups.items() if cells]
-    code = [_tag("li", _tag("code", _portable(line))) for line in dict.fromkeys(filter(None, lines))]
+    code = [_tag("li", _tag("code", results.portable(line))) for line in dict.fromkeys(filter(None, lines))]
     details = [_tag("details", _tag("summary", "Commands"), _tag("ul", *code))] if code else []
     title = _tag("div", _tag("h2", source.title), _tag("p", " · ".join(filter(None, words)), class_="about"))
     head = _tag("header", title, facts)
@@ -134,7 +129,7 @@ def _section(source, identifier, words, facts, groups, lines):
 
 def _facts(result, given):
     if result is None:
-        line = _portable(shlex.join(["python", "-m", "examples.evaluate", f"--run={given}"]))
+        line = results.portable(shlex.join(["python", "-m", "examples.evaluate", f"--run={given}"]))
         return _list([("Test bits/dim", ["not evaluated"]), ("To evaluate", [_tag("code", line)])])
     marks = {"subset or stand-in": not result["genuine"], "no bound": not result["bound"]}
     marks[f"{result['split']} split"] = result["split"] != "test"
@@ -175,7 +170,7 @@ def _picture(source, figure, name):
 def _cell(source, copies, title, figure, name, *other):
     picture = _picture(source, figure, name)
     if picture is None:
-        line = _tag("code", _portable(command(figure, source.given)))
+        line = _tag("code", results.portable(command(figure, source.given)))
         body = _tag("div", _tag("p", "not made"), _tag("p", line), class_="frame")
         return _tag("li", _tag("figure", _tag("figcaption", title), body), class_="missing")
 
