@@ -288,3 +288,14 @@ def test_tensorflow_is_not_imported():
     code = "import sys, examples.results; print(sorted(sys.modules.keys() & {'tensorflow', 'tf_keras', 'numpy'}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_numbers_of_the_readme():
+    """All of them, and the table's text, come from the results that are published."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- results -->\n(.*?)<!-- end of results -->", readme, re.DOTALL)
+    published = program.find([ROOT / "examples" / "published"])
+    assert len(published) >= 5
+    assert table.group(1).strip() == program.table(published)
+    elsewhere = readme.replace(table.group(1), "")
+    assert not re.findall(r"\d\.\d\d\d? (?:bits/dim|\+-|±)", elsewhere)
