@@ -6,7 +6,7 @@ On 2,048 of the 162,770 training pictures, two cores shared with other work, Ten
 in 19 and 20 min. Bits/dim on 256 test pictures, 4 noise draws each: 4.516 +- 0.024 without attributes, 4.516 +- 0.024
 with them; on the training pictures 4.398 and 4.386. That is no surprise: 40 yes-or-no attributes hold 40 bits at most,
 0.013 bits/dim of 32 x 32 x 3. What they change is seen in figure `attributes`. Held-out bits/dim is best at step 800,
-since the pictures are few.
+since the pictures are few. The splits are the official ones.
 """
 
 from examples import data

@@ -2,7 +2,7 @@
 
     python -m examples.train --config=cifar100 --data_dir=DIR [--conditional]
 
-Made for an accelerator, and not run. The paper has no figure for it. All else as in `cifar10`.
+Made for an accelerator, and not run. The paper has no figure for it. All else as in `cifar10`, splits too.
 """
 
 import dataclasses
