@@ -27,4 +27,4 @@ def extrapolate(figure):
         drawn = figure.decode(figure.latents(count, scale), figure.conditioning(count))
         times = {2: "twice", 10: "ten times"}[scale]
         alt = f"{count} sample{'s' * (count > 1)}, {times} as large as the images of {figure.data} trained on"
-        figure.write(f"{scale}x", figure.sheet(drawn, min_side=32 * scale), alt, scale=scale)
+        figure.write(f"{scale}x", figure.sheet(drawn, min_side=64 * scale), alt, scale=scale)
