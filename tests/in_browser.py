@@ -88,7 +88,10 @@ def open_page(browser, address, *, width=1280, height=800, mobile=False, scheme=
     browser.get("about:blank")
     for log in ("browser", "performance"):
         browser.get_log(log)
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})  # Of another test's page on this port.
     browser.get(address)
+    loaded = "return document.readyState === 'complete' && document.querySelector('h1') !== null"
+    wait(browser, lambda: browser.execute_script(loaded))
 
 
 def wait(browser, condition):
