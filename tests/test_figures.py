@@ -174,6 +174,7 @@ def test_record(figure, opened):
     assert json.loads((f.directory / "examples.json").read_text()) == written
     assert written["command"].startswith("python -m examples.figures")
     assert (written["step"], written["seed"], written["config"]) == (4, 3, "digits")
+    assert written["run"] == str(opened.run.directory)
     assert written["data"].startswith("digits (scikit-learn")
     assert all(picture["alt"] for picture in written["pictures"])
 

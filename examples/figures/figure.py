@@ -119,6 +119,7 @@ class Figure:
         record = {
             "figure": self.name,
             "pictures": self.pictures,
+            "run": str(opened.run.directory),
             "config": opened.settings.config,
             "data": opened.images.name,
             "step": opened.step,
