@@ -27,6 +27,14 @@ def check_bool(argument, value):
         raise TypeError(f"`{argument}`={value!r}: must be a Python bool; write {argument}=True or {argument}=False.")
 
 
+def check_seed(seed):
+    """Returns the `seed` of a stateless random number as a tensor; raises if it isn't two integers."""
+    seed = tf.convert_to_tensor(seed if seed is not None else ())
+    if not (seed.dtype.is_integer and seed.shape.is_compatible_with([2])):
+        raise ValueError(f"`seed`={seed!r}: must be two integers, e.g. (0, step); another pair gives other noise.")
+    return seed
+
+
 def check_float_type(argument, dtype):
     """Raises if `dtype` is no floating point type."""
     try:

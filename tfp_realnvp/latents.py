@@ -6,7 +6,7 @@ Latents are float tensors [..., H, W, C]; results have their dtype. What doesn't
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.checks import check_input_type, check_int, check_number
+from tfp_realnvp.checks import check_input_type, check_int, check_number, check_seed
 from tfp_realnvp.squeeze import Squeeze
 
 
@@ -92,9 +92,7 @@ def resample_latents(latents, num_scales, kept, *, seed, temperature=1.0):
     fractions = [0.5**i for i in range(num_scales)]
     check_number("kept", kept, lambda k: k in fractions, f"one of {fractions}, the fractions of {num_scales} scales")
     check_number("temperature", temperature, lambda t: t >= 0, "0 or more; it is the standard deviation of the noise")
-    seed = tf.convert_to_tensor(seed if seed is not None else ())
-    if not (seed.dtype.is_integer and seed.shape.is_compatible_with([2])):
-        raise ValueError(f"`seed`={seed!r}: must be two integers, e.g. (0, 1); another pair gives other noise.")
+    seed = check_seed(seed)
     latents = tf.convert_to_tensor(latents)
     # Philox: the default algorithm depends on the device, and on XLA.
     noise = tf.random.stateless_normal(tf.shape(latents), seed, stddev=temperature, dtype=latents.dtype, alg="philox")

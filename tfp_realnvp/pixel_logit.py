@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.checks import check_input_type, check_int, check_number
+from tfp_realnvp.checks import check_input_type, check_int, check_number, check_seed
 
 _SQUASHES = ("paper", "released")
 
@@ -108,9 +108,7 @@ def dequantize(images, levels=256, *, seed, first_row=0, rows=None):
       rows: size of that larger batch; default N.
     """
     check_levels(levels)
-    images, seed = tf.convert_to_tensor(images), tf.convert_to_tensor(seed if seed is not None else ())
-    if not (seed.dtype.is_integer and seed.shape.is_compatible_with([2])):
-        raise ValueError(f"`seed`={seed!r}: must be two integers, e.g. (0, step); another pair gives other noise.")
+    images, seed = tf.convert_to_tensor(images), check_seed(seed)
     if not (images.dtype.is_integer or images.dtype.is_floating):
         raise TypeError(f"`images` has dtype {images.dtype.name}: must be whole numbers; convert them, e.g. to uint8.")
     images = tf.cast(images, tf.float32)
