@@ -35,8 +35,7 @@ def manifold_grid(figure):
     """The manifold through four test images, over two angles; the images have red borders (figures 6, 12 to 16)."""
     pixels, conditioning = figure.examples(4)
     grid = np.stack(np.meshgrid(_ANGLES, _ANGLES, indexing="ij"), -1)  # [8, 8, 2]
-    latents = manifold(figure.encode(pixels, conditioning), grid.astype(np.float32)).numpy()
-    tiles = figure.decode(latents.reshape(-1, *latents.shape[2:]), _mixed(conditioning, grid))
+    tiles = _tiles(figure, figure.encode(pixels, conditioning), conditioning, grid)
     sheet = plots.framed(figure.sheet(tiles, 8), figure.sheet(tiles[:1]).shape[:2], _originals(grid))
     figure.write("", sheet, f"manifold through four test images of {figure.data}, which have red borders")
 
@@ -49,9 +48,7 @@ def dome(figure):
     frames = []
     for turn in import_extra("tqdm").tqdm(turns, "frames", leave=False, disable=None):
         grid = np.stack(np.meshgrid([turn], _ANGLES, _ANGLES, indexing="ij"), -1)[0]  # [8, 8, 3]
-        mapped = manifold(latents, grid.astype(np.float32)).numpy()
-        tiles = figure.decode(mapped.reshape(-1, *mapped.shape[2:]), _mixed(conditioning, grid))
-        frames.append(figure.sheet(tiles, 8, min_side=32))
+        frames.append(figure.sheet(_tiles(figure, latents, conditioning, grid), 8, min_side=32))
     alt = f"manifold through eight test images of {figure.data}"
     figure.write("", frames[0], f"{alt}, first of {_DOME_FRAMES} frames")
     figure.write_frames(frames, alt)
@@ -85,17 +82,20 @@ def _by_row(columns):
     return np.stack(columns, 1).reshape(-1, *columns[0].shape[1:])
 
 
-def _mixed(conditioning, grid):
-    """The conditioning of a manifold's points: the originals', weighted by the squares of their shares."""
-    if conditioning is None:
-        return None
-    shares = manifold(np.eye(len(conditioning), dtype=np.float32)[:, :, None, None], grid.astype(np.float32)).numpy()
-    shares = shares.reshape(-1, len(conditioning)) ** 2
-    return (shares @ conditioning).astype(np.float32)
+def _tiles(figure, latents, conditioning, grid):
+    """Pictures of a manifold's points, row by row; conditioned on the originals' weighted by their shares squared."""
+    mapped = manifold(latents, grid.astype(np.float32)).numpy()
+    if conditioning is not None:
+        conditioning = (_shares(grid).reshape(-1, len(latents)) ** 2 @ conditioning).astype(np.float32)
+    return figure.decode(mapped.reshape(-1, *latents.shape[1:]), conditioning)
 
 
 def _originals(grid):
     """Rows and columns of the grid where the map passes through an original."""
-    count = 2 ** grid.shape[-1]
-    shares = manifold(np.eye(count, dtype=np.float32)[:, :, None, None], grid.astype(np.float32)).numpy()
-    return np.argwhere(shares.reshape(*grid.shape[:-1], count).max(-1) > 1 - 1e-5)
+    return np.argwhere(_shares(grid).max(-1) > 1 - 1e-5)
+
+
+def _shares(grid):
+    """How much of each original is in each point of a grid [8, 8, k]: [8, 8, 2^k]."""
+    unit = np.eye(2 ** grid.shape[-1], dtype=np.float32)[:, :, np.newaxis, np.newaxis]
+    return manifold(unit, grid.astype(np.float32)).numpy()[..., 0, 0]
