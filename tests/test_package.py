@@ -7,6 +7,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -34,8 +35,8 @@ MAY_IMPORT = {
     "batch_norm": {"checks", "image_bijector", "masks", "variables"},
     "coupling": {"checks", "image_bijector", "masks"},
     "factor_out": {"image_bijector"},
-    "residual_network": {"batch_norm", "checks"},
-    "conditioners": {"checks", "masks", "residual_network"},
+    "residual_network": {"batch_norm", "checks", "description"},
+    "conditioners": {"checks", "description", "masks", "residual_network"},
     "real_nvp_image": {
         "batch_norm",
         "checks",
@@ -48,6 +49,11 @@ MAY_IMPORT = {
         "squeeze",
     },
     "recalibration": {"batch_norm", "checks", "image_bijector", "likelihood"},
+    "version_folders": set(),
+    "description": set(),
+    "signatures": {"checks", "image_bijector", "likelihood", "pixel_logit"},
+    "serving": {"signatures", "version_folders"},
+    "saving": {"description", "serving", "signatures", "version_folders"},
     "training": {"averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
 }
 
@@ -78,7 +84,15 @@ def test_examples_use_public_names_only(path):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_doctests(module):
-    names = {"np": np, "tf": tf, "tfp": tfp, "tfd": tfp.distributions, "tfb": tfp.bijectors, **vars(tfp_realnvp)}
+    names = {
+        "np": np,
+        "tf": tf,
+        "tfp": tfp,
+        "tfd": tfp.distributions,
+        "tfb": tfp.bijectors,
+        "tempfile": tempfile,
+        **vars(tfp_realnvp),
+    }
     result = doctest.testmod(importlib.import_module(f"tfp_realnvp.{module}"), extraglobs=names)
     assert result.failed == 0
 

@@ -15,6 +15,8 @@ from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
 from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
 from tfp_realnvp.recalibration import recalibrate, training_mode_bits_per_dim
 from tfp_realnvp.residual_network import ResidualNetwork
+from tfp_realnvp.saving import load_flow, save_flow
+from tfp_realnvp.serving import export_saved_model
 from tfp_realnvp.squeeze import Squeeze
 from tfp_realnvp.training import FlowModel
 
@@ -36,13 +38,16 @@ __all__ = [
     "Squeeze",
     "bits_per_dim",
     "dequantize",
+    "export_saved_model",
     "importance_weighted_bits_per_dim",
     "interpolate_on_sphere",
     "join_latents",
+    "load_flow",
     "manifold",
     "quantize",
     "recalibrate",
     "resample_latents",
+    "save_flow",
     "split_latents",
     "training_mode_bits_per_dim",
 ]

@@ -5,6 +5,7 @@ import numbers
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 
 def check_int(argument, value, least, most=None, meaning=""):
@@ -33,6 +34,25 @@ def check_seed(seed):
     if not (seed.dtype.is_integer and seed.shape.is_compatible_with([2])):
         raise ValueError(f"`seed`={seed!r}: must be two integers, e.g. (0, step); another pair gives other noise.")
     return seed
+
+
+def check_distribution(distribution):
+    """Raises if `distribution` isn't one over images of a static shape [H, W, C]."""
+    if not isinstance(distribution, tfp.distributions.Distribution):
+        raise TypeError(
+            f"`distribution`={distribution!r}: must be a tfd.Distribution over images, e.g. a "
+            "tfd.TransformedDistribution of a prior and a RealNVPImage."
+        )
+    if distribution.event_shape.rank != 3 or not distribution.event_shape.is_fully_defined():
+        raise ValueError(
+            f"`distribution` has event shape {distribution.event_shape}: must be a static [H, W, C]; give the base "
+            "distribution the shape of an image."
+        )
+    if not distribution.batch_shape.is_compatible_with([]):
+        raise ValueError(
+            f"`distribution` has batch shape {distribution.batch_shape}: must be one distribution, of batch shape "
+            "[]; move these axes into the event by tfd.Independent, or train each by itself."
+        )
 
 
 def check_float_type(argument, dtype):

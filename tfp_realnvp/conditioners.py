@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfp_realnvp.checks import check_int
+from tfp_realnvp.description import parameters_of
 from tfp_realnvp.masks import ChannelHalves, Checkerboard, image_shape
 from tfp_realnvp.residual_network import BatchNorm, ResidualNetwork
 
@@ -48,6 +49,7 @@ class CouplingNetwork(tf.Module):
           statistics: dict, `momentum` and `running_average` of `RunningStatistics`.
           **network: `compute_dtype` of `ResidualNetwork`.
         """
+        self.parameters = parameters_of(locals())
         super().__init__(name=name)
         if not isinstance(mask, Checkerboard | ChannelHalves):
             raise TypeError(f"`mask`={mask!r}: must be a `Checkerboard()` or `ChannelHalves()`, an instance.")

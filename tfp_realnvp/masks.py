@@ -39,6 +39,11 @@ class Checkerboard:
 
     changed_channels = conditioning_channels
 
+    @property
+    def parameters(self):
+        """The constructor's arguments."""
+        return {"parity": self.parity}
+
     def __repr__(self):
         return f"Checkerboard(parity={self.parity})"
 
@@ -80,6 +85,11 @@ class ChannelHalves:
                 "first or use a checkerboard mask."
             )
         return slice(channels // 2, channels) if which else slice(0, channels // 2)
+
+    @property
+    def parameters(self):
+        """The constructor's arguments."""
+        return {"parity": self.parity}
 
     def __repr__(self):
         return f"ChannelHalves(parity={self.parity})"

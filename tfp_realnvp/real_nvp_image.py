@@ -183,13 +183,18 @@ class RealNVPImage(Composition):
                 f"{self.name}: {what} of shape {shape}: the last axis must be `channels`={self.channels}; convert the "
                 "images or build the flow for their channels."
             )
-        divisor = 2 ** (self.num_scales - 1)
+        divisor = self.size_divisor
         sizes = shape[-3:-1].as_list()
         if any(size is not None and size % divisor for size in sizes):
             raise ValueError(
                 f"{self.name}: {what} of shape {shape}: height and width must be divisible by 2 ** (num_scales - 1) "
                 f"= {divisor}; resize or crop the images, or lower `num_scales`={self.num_scales}."
             )
+
+    @property
+    def size_divisor(self):
+        """Height and width of images must be multiples of this."""
+        return 2 ** (self.num_scales - 1)
 
     @property
     def regularized_variables(self):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfp_realnvp.batch_norm import RunningStatistics, in_several_replicas
 from tfp_realnvp.checks import check_bool, check_float_type, check_int
+from tfp_realnvp.description import parameters_of
 
 
 class WeightNormConv(tf.Module):
@@ -113,6 +114,7 @@ class ResidualNetwork(tf.Module):
           name: Python str.
           **statistics: `momentum` and `running_average` of `RunningStatistics`.
         """
+        self.parameters = parameters_of(locals())
         super().__init__(name=name)
         check_int("channels_in", channels_in, 1)
         check_int("channels_out", channels_out, 1)

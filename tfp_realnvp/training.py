@@ -4,12 +4,18 @@ import contextlib
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 
 from tfp_realnvp import health
 from tfp_realnvp.averaging import WeightAverages
-from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_int, check_number
+from tfp_realnvp.checks import (
+    check_bool,
+    check_conditioning,
+    check_data,
+    check_distribution,
+    check_int,
+    check_number,
+)
 from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
@@ -61,21 +67,7 @@ class FlowModel(tf_keras.Model):
         """
         super().__init__(name=name)
         check_levels(levels)
-        if not isinstance(distribution, tfp.distributions.Distribution):
-            raise TypeError(
-                f"`distribution`={distribution!r}: must be a tfd.Distribution over images, e.g. a "
-                "tfd.TransformedDistribution of a prior and a RealNVPImage."
-            )
-        if distribution.event_shape.rank != 3 or not distribution.event_shape.is_fully_defined():
-            raise ValueError(
-                f"`distribution` has event shape {distribution.event_shape}: must be a static [H, W, C]; give the base "
-                "distribution the shape of an image."
-            )
-        if not distribution.batch_shape.is_compatible_with([]):
-            raise ValueError(
-                f"`distribution` has batch shape {distribution.batch_shape}: must be one distribution, of batch shape "
-                "[]; move these axes into the event by tfd.Independent, or train each by itself."
-            )
+        check_distribution(distribution)
         check_bool("dequantize", dequantize)
         check_number("l2", l2, lambda w: w >= 0, "0 or more; 0 leaves the penalty out")
         check_int("seed", seed, 0, meaning="which selects the noise")
