@@ -23,10 +23,14 @@ def export_saved_model(distribution, directory, *, levels=None, max_values=2**22
 
     Pixels lie in [0, levels). They are whole numbers, to which uniform noise in [0, 1) is added, or, with
     dequantize=False, real ones that are taken as they are. `conditioning` [N, K] is an input more where the flow wants
-    it. Noise is a function of `seed`, two int32: the same request gives the same answer. All inputs but pixels,
-    latents, count and conditioning have defaults, which `tf.saved_model.load(...).sample(...)` and so on know, but,
-    under TensorFlow 2.21, not its `.signatures`. Height and width are free for a `RealNVPImage` on a `tfd.Sample` of
-    scalars, else fixed. A distribution without a bijector has no temperature, `encode` and `decode`.
+    it. Noise is a function of `seed`, two int32: the same request gives the same answer. Height and width are free for
+    a `RealNVPImage` on a `tfd.Sample` of scalars, else fixed. A distribution without a bijector has no temperature,
+    `encode` and `decode`.
+
+    All inputs but pixels, latents, count and conditioning have defaults. TensorFlow Serving and `saved_model_cli run`
+    fill them in, and so do the methods of `model = tf.saved_model.load(...)`, e.g. `model.sample(count=4)`; what
+    `model.signatures` holds wants all inputs. Only the latter may be called from several threads: after a call with
+    wrong arguments a method keeps its lock (TensorFlow 2.21), and other threads wait for ever.
 
     A wrong request is answered by `tf.errors.InvalidArgumentError`, which names the input; or, where TensorFlow
     compares it with the signature, by TypeError or ValueError.
@@ -73,16 +77,17 @@ def write_saved_model(signatures, folder, model_card=None):
     warmup.parent.mkdir()
     with tf.io.TFRecordWriter(str(warmup)) as writer:
         for name, signature in signatures.table.items():
-            writer.write(_request(name, signature).SerializeToString())
+            writer.write(_request(name, signature, signatures.distribution.event_shape).SerializeToString())
     (folder / MODEL_CARD).write_text(_card(signatures, model_card))
 
 
-def _request(name, signature):
-    """The smallest request, for TensorFlow Serving to try a model with before clients do."""
+def _request(name, signature, event_shape):
+    """A request for one image, for TensorFlow Serving to try a model with before clients do."""
+    sizes = [1, *event_shape]
     request = predict_pb2.PredictRequest()
     request.model_spec.signature_name = name
     for key, entry in signature.inputs.items():
-        shape = [1 if size is None else size for size in entry.spec.shape]
+        shape = [size if given is None else given for size, given in zip(sizes, entry.spec.shape, strict=False)]
         value = tf.ones(shape, entry.spec.dtype) if entry.default is None else entry.default
         request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

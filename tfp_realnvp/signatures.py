@@ -63,7 +63,8 @@ class Signatures(tf.Module):
         if self.conditioning_size is not None:
             specs.append(tf.TensorSpec([None, self.conditioning_size], distribution.dtype))
         self._inverse = tf.function(self._latents_and_log_prob, input_signature=specs, autograph=False)
-        self._forward = tf.function(self._pixels, input_signature=specs, autograph=False)
+        if self._bijector is not None:
+            self._forward = tf.function(self._pixels, input_signature=specs, autograph=False)
         self.table = types.MappingProxyType(self._make_table())  # Not a dict, whose contents TensorFlow would save.
         for name, signature in self.table.items():
             # Methods of what `tf.saved_model.load` gives, which know the defaults.
@@ -159,27 +160,18 @@ class Signatures(tf.Module):
     # --- Checks, each of which gives back what it has checked.
 
     def _checked_images(self, name, images):
-        wanted = str(["N", *(size or axis for size, axis in zip(self._shape[1:], "HWC", strict=True))]).replace("'", "")
-        rule = f"`{name}` of shape {{}}: must be {wanted}"
-        images = _require(images, tf.equal(tf.rank(images), 4), rule, tf.shape(images))
         size = tf.shape(images)
-        fits = size[0] >= 1
-        for i, expected in enumerate(self._shape[1:], 1):
-            if expected is not None:
-                fits &= size[i] == expected
-        images = _require(images, fits, f"{rule}, N of 1 or more", size)
+        rule = f"`{name}` of shape {{}}: must be [N, H, W, C] with N of 1 or more"
+        images = _require(images, size[0] >= 1, rule, size)
         if self._any_size:
             fits = tf.reduce_all((size[1:3] >= self._divisor) & (size[1:3] % self._divisor == 0))
             images = _require(images, fits, f"{rule}, H and W multiples of {self._divisor}; resize or crop", size)
-        images = self._require_small(images, name, size[0], size[1:])
-        return tf.ensure_shape(images, self._shape)
+        return self._require_small(images, name, size[0], size[1:])
 
     def _checked_pixels(self, pixels, seed, add_noise, conditioning):
         images = tf.cast(self._checked_images("pixels", pixels), tf.float32)
         fine = tf.reduce_all((images >= 0) & (images < self.levels))  # Not so for a NaN either.
-        rule = (
-            f"`pixels` holds values from {{}} to {{}}: they must lie in [0, {self.levels}), neither scaled nor centred"
-        )
+        rule = f"`pixels` holds values from {{}} to {{}}: must lie in [0, {self.levels}), neither scaled nor centred"
         images = _require(images, fine, rule, tf.reduce_min(images), tf.reduce_max(images))
         if pixels.dtype.is_floating:
             fine = tf.logical_not(add_noise) | tf.reduce_all(tf.equal(images, tf.floor(images)))
@@ -193,14 +185,12 @@ class Signatures(tf.Module):
         """The conditioning in a list, which is empty for a flow without."""
         if conditioning is None:
             return []
-        shape, expected = tf.shape(conditioning), tf.stack([count, self.conditioning_size])
-        rule = "`conditioning` of shape {}: must be of shape {}, a row an image"
-        conditioning = _require(conditioning, tf.equal(tf.size(shape), 2), rule, shape, expected)
-        fits = tf.reduce_all(tf.equal(tf.shape(conditioning), expected))
-        conditioning = _require(conditioning, fits, rule, shape, expected)
+        shape = tf.shape(conditioning)
+        rule = "`conditioning` of shape {}: must have a row for each of {} images"
+        conditioning = _require(conditioning, tf.equal(shape[0], count), rule, shape, count)
         rule = "`conditioning` holds values that are not finite; send finite numbers"
         conditioning = _require(conditioning, tf.reduce_all(tf.math.is_finite(conditioning)), rule)
-        return [tf.ensure_shape(conditioning, [None, self.conditioning_size])]
+        return [conditioning]
 
     def _require_small(self, value, name, count, shape):
         values = tf.reduce_prod(tf.cast(tf.concat([[count], shape], 0), tf.float64))  # Which does not overflow.
@@ -215,23 +205,15 @@ def _require(value, condition, rule, *values):
         return tf.identity(value)
 
 
-def _of_shape(name, value, shape):
-    """Checks values of one possible shape: scalars and seeds."""
-    if not shape.is_fully_defined():
-        return value
-    rule = f"`{name}` of shape {{}}: must be of shape {shape}"
-    value = _require(value, tf.equal(tf.rank(value), shape.rank), rule, tf.shape(value))
-    fits = tf.reduce_all(tf.equal(tf.shape(value), tf.constant(shape.as_list(), tf.int32)))
-    return tf.ensure_shape(_require(value, fits, rule, tf.shape(value)), shape)
-
-
 def _function(name, body, inputs, outputs=None):
     """A `tf.function` of `inputs`, whose defaults a SavedModel keeps."""
 
     def call(*args):
-        # Without their static shapes, from which TensorFlow would take checks for superfluous: a server feeds anything.
-        live = [tf.raw_ops.PlaceholderWithDefault(input=value, shape=None) for value in args]
-        return body(**{k: _of_shape(k, v, inputs[k].spec.shape) for k, v in zip(inputs, live, strict=True)})
+        # A server feeds any shape; the name of the node that refuses it is in the error.
+        named = {
+            k: tf.ensure_shape(v, inputs[k].spec.shape, name=f"input_{k}") for k, v in zip(inputs, args, strict=True)
+        }
+        return body(**named)
 
     parameters = [
         inspect.Parameter(k, _ANY_KIND, default=inspect.Parameter.empty if v.default is None else v.default)
