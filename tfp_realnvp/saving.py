@@ -1,9 +1,11 @@
 """Distributions on disk, to be loaded as what they were: real ones, that train on."""
 
+import contextlib
 import json
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 from tfp_realnvp.description import build, describe
 from tfp_realnvp.serving import variables_size, write_saved_model
@@ -102,10 +104,10 @@ def load_flow(directory, *, custom_objects=None):
             f"{_listed(_versions())}, which reads format {_FORMAT}: load it with that version of tfp_realnvp."
         )
     distribution = build(config["distribution"], custom_objects)
-    saved = tf.train.Checkpoint(distribution=distribution).read(str(folder / "variables" / "variables"))
     try:
-        saved.assert_existing_objects_matched()
-    except AssertionError as error:
+        weights = str(folder / "variables" / "variables")
+        tf.train.Checkpoint(distribution=distribution).read(weights).assert_existing_objects_matched()
+    except (AssertionError, ValueError) as error:  # ValueError: of another shape.
         raise ValueError(
             f"{folder}: its weights don't fit the distribution that {_listed(_versions())} builds of {_CONFIG}, which "
             f"was saved by {_listed(config['versions'])}; load it with these versions."
@@ -115,17 +117,23 @@ def load_flow(directory, *, custom_objects=None):
 
 def _check_rebuilds(distribution, description):
     """Raises unless the description leads to as many variables, alike in shape and dtype."""
-    ours = [(v.shape, v.dtype, v.trainable) for v in distribution.variables]
-    with tf.Graph().as_default():  # Where variables take no memory.
-        parts = (distribution, *distribution.submodules)
-        classes = {f"{type(part).__module__}.{type(part).__qualname__}": type(part) for part in parts}
-        theirs = [(v.shape, v.dtype, v.trainable) for v in build(description, classes).variables]
+    parts = (distribution, *distribution.submodules)
+    classes = {f"{type(part).__module__}.{type(part).__qualname__}": type(part) for part in parts}
+    # In a graph variables take no memory, and no random numbers from the program; Keras can't be in both worlds.
+    keras = any(isinstance(part, tf_keras.layers.Layer) for part in parts)
+    with contextlib.nullcontext() if keras else tf.Graph().as_default():
+        rebuilt = build(description, classes)
+    ours, theirs = (sorted(_form(v) for v in d.variables) for d in (distribution, rebuilt))
     if ours != theirs:
         raise ValueError(
             f"`distribution`={distribution}: what its constructors' arguments lead to has {len(theirs)} variables, the "
             f"distribution {len(ours)}, or of other shapes, so that it could not be loaded; a part that is used in two "
             "places or was changed after it was built can't be saved."
         )
+
+
+def _form(variable):
+    return variable.shape.as_list(), variable.dtype.name, variable.trainable
 
 
 def _versions():
