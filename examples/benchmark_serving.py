@@ -108,7 +108,10 @@ def calls(distribution, levels, model, request):
 
 
 def rates(both, batch_size, seconds):
-    """Images/s of two calls, in turns, as a machine's speed changes: of each the median, after two that trace."""
+    """Images/s of two calls, of each the median over turns, after two that trace; and the median ratio of a turn.
+
+    A machine's speed changes, so that only what was measured moments apart is compared.
+    """
     times: list[list[float]] = [[], []]
     for _ in range(2):
         for call in both:
@@ -120,7 +123,8 @@ def rates(both, batch_size, seconds):
             times[i].append(_seconds(both[i]))
     medians = [statistics.median(t) for t in times]
     found = {"saved_model": batch_size / medians[0], "in_process": batch_size / medians[1]}
-    return {**found, "ratio": medians[1] / medians[0], "turns": len(times[0])}
+    ratio = statistics.median(theirs / ours for ours, theirs in zip(*times, strict=True))
+    return {**found, "ratio": ratio, "turns": len(times[0])}
 
 
 def _seconds(call):
