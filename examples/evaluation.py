@@ -21,7 +21,7 @@ from tfp_realnvp import (
 )
 
 SPLITS = ("train", "validation", "test")
-_LARGEST_GAP = 0.05  # bits/dim between the two modes of batch norm
+LARGEST_GAP = 0.05  # bits/dim between the two modes of batch norm
 _GAP_IMAGES = 256
 # Not by the names they were installed under, as TensorFlow has several and a checkout may have none.
 _PACKAGES = {
@@ -91,9 +91,14 @@ def evaluate(experiment, split, command, *, count=None, noise_draws=1, importanc
         "command": f"{command} {shlex.join(sys.argv[1:])}".strip(),
         "seed": experiment.settings.seed,
         "identity": experiment.run.identity,
-        "versions": {name: package.__version__ for name, package in _PACKAGES.items()},
+        "versions": versions(),
     }
     return result, per_image
+
+
+def versions():
+    """The versions of the packages that numbers depend on."""
+    return {name: package.__version__ for name, package in _PACKAGES.items()}
 
 
 def check_request(images, count, noise_draws, importance_samples, recalibration_images):
@@ -127,7 +132,7 @@ def report(result):
             f"{weighted['standard_error']:.3f} bits/dim"
         )
     gap = result["training_mode_gap"]
-    if not abs(gap) <= _LARGEST_GAP:  # Also if it is no number.
+    if not abs(gap) <= LARGEST_GAP:  # Also if it is no number.
         line += (
             f"\nwarning: with the statistics of their batch, as in training, bits/dim of training images differs by "
             f"{gap:+.3f}: the running statistics don't fit the weights, so these numbers and samples may mean nothing; "

@@ -7,7 +7,6 @@ import fcntl
 import json
 import math
 import os
-import pathlib
 import pty
 import shutil
 import struct
@@ -26,6 +25,20 @@ from examples import evaluation, experiment, results
 from examples import run as run_lib
 from examples.data import ArrayImages, ImageData
 from examples.data.images import Images
+from tests.commands import (
+    ENVIRONMENT,
+    SMALL,
+    assert_refused,
+    commands_of,
+    contents,
+    damaged,
+    finished,
+    opened,
+    python,
+    result,
+    settings,
+    train,
+)
 from tests.models import DIMENSIONS, SHAPE, assert_equal, compiled, images, normal, normal_bits, on_prior, tiny, values
 from tfp_realnvp import PixelLogit, RunningStatistics
 
@@ -33,89 +46,13 @@ tfd = tfp.distributions
 
 pytest.importorskip("sklearn")
 
-ROOT = pathlib.Path(__file__).parents[1]
 NATS = DIMENSIONS * math.log(2)
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-# The digits through a flow that is traced in seconds. Examples' programs define the same flags, so each has a process.
-SMALL = """
-import dataclasses, os, resource, signal, sys
-from absl import app
-from examples import config
-
-genuine = config.get
-small = dataclasses.replace(
-    config.get("digits"), flow={"num_scales": 1, "width": 4, "residual_blocks": 0}, steps=60, evaluations=1
-)
-config.get = lambda name: small if name == "digits" else genuine(name)
-"""
-
-# Runs one command a line, in this one process; a `setup` is executed first, with a `patch` that is undone afterwards.
-COMMANDS = """
-import contextlib, io, json, traceback
-import pytest
-from absl.testing import flagsaver
-from examples import data, evaluate, evaluation, experiment
-
-for line in sys.stdin:
-    request, output, code = json.loads(line), [io.StringIO(), io.StringIO()], 0
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        flagsaver.flagsaver(),
-        contextlib.redirect_stdout(output[0]),
-        contextlib.redirect_stderr(output[1]),
-    ):
-        patch.setattr(sys, "argv", ["evaluate", *request["arguments"]])
-        try:
-            exec(request["setup"])
-            app.run(evaluate.main)
-        except SystemExit as stop:
-            code = stop.code
-        except BaseException:
-            code = traceback.format_exc()
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    texts = [text.getvalue() for text in output]
-    if isinstance(code, str):  # As Python ends a program.
-        texts[1], code = f"{texts[1]}{code}\\n", 1
-    print(json.dumps([code or 0, *texts]), flush=True)
-"""
-
-
-@dataclasses.dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def python(code, *arguments, **options):
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, "text": True} | options
-    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], **options)
 
 
 @pytest.fixture(scope="module")
 def commands():
-    """Runs the program over `SMALL`; returns what became of it."""
-    process = python(SMALL + COMMANDS, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/")
-
-    def run(*arguments, setup=""):
-        process.stdin.write(json.dumps({"arguments": [*map(str, arguments)], "setup": setup}) + "\n")
-        process.stdin.flush()
-        return Done(*json.loads(process.stdout.readline()))
-
-    yield run
-    process.stdin.close()
-    process.stdout.close()
-    assert process.wait(60) == 0
-
-
-def train(directory, *arguments):
-    process = python(SMALL + "from examples import train\napp.run(train.main)", f"--run_dir={directory}", *arguments)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    return directory
+    with commands_of("evaluate") as run:
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -131,36 +68,6 @@ def run(trained, tmp_path):
     shutil.copytree(trained, directory)
     (directory / "result_test.json").unlink()
     return directory
-
-
-def opened(directory):
-    """The `Experiment` of this run, in this process."""
-    names = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_lib, "get", config_lib.get)  # Which `SMALL` replaces.
-        exec(SMALL, names)
-        return experiment.open_experiment(experiment.Settings.read(directory / run_lib.SETTINGS), directory)
-
-
-def result(directory, split="test"):
-    return json.loads((directory / f"result_{split}.json").read_text())
-
-
-def contents(directory):
-    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
-
-
-def finished(done):
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
-
-
-def assert_refused(done, *texts):
-    assert (done.returncode, done.stdout) == (1, ""), done
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1, done.stderr
-    for text in texts:
-        assert text in done.stderr
 
 
 # Numbers in closed form.
@@ -509,20 +416,6 @@ def test_data_that_moved(run, commands, tmp_path):
 
 
 # What is refused.
-
-
-def damaged(name, change):
-    """Changes a file of the run."""
-
-    def prepare(run):
-        path = run / name
-        path.write_bytes(change(path.read_bytes()))
-
-    return prepare
-
-
-def settings(**changes):
-    return damaged("settings.json", lambda content: json.dumps(json.loads(content) | changes).encode())
 
 
 def no_checkpoint(run):

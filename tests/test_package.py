@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import json
 import pathlib
 import re
 import subprocess
@@ -102,12 +103,23 @@ def test_public_names_are_documented(name):
     assert len(getattr(tfp_realnvp, name).__doc__) > 40
 
 
-@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", README, re.S))
-def test_readme_python(code, tmp_path, monkeypatch):
+def test_readme_python(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(code, names)
-    assert np.isfinite(names["nats"].numpy()).all()
+    for code, shape in zip(re.findall(r"```python\n(.*?)```", README, re.S), ([4], None, [5]), strict=True):
+        names.pop("nats", None)
+        exec(code, names)  # Each goes on from those above.
+        assert shape is None or names["nats"].shape == shape
+        assert shape is None or np.isfinite(names["nats"].numpy()).all()
+    assert (names["drawn"].dtype, names["drawn"].shape) == (tf.uint8, [4, 8, 8, 1])
+    assert np.mean(names["again"] == names["pixels"]) > 0.98  # But where noise lies at the very edge of a whole number.
+    assert "tfp_realnvp" not in code  # The client.
+    # Over REST, every input by its name.
+    request = json.loads(re.search(r"predict -d '({.*?})'", README, re.S).group(1))
+    answer = names["model"].signatures[request["signature_name"]]
+    values = {name: tf.constant(value) for name, value in request["inputs"].items()}
+    assert values.keys() == answer.structured_input_signature[1].keys()
+    assert answer(**values)["pixels"].shape == [4, 8, 8, 1]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def write_saved_model(signatures, folder, model_card=None):
     with tf.io.TFRecordWriter(str(warmup)) as writer:
         for name, signature in signatures.table.items():
             writer.write(_request(name, signature, signatures.distribution.event_shape).SerializeToString())
-    (folder / MODEL_CARD).write_text(_card(signatures, model_card))
+    (folder / MODEL_CARD).write_text(_card(signatures, model_card), encoding="utf-8")
 
 
 def _request(name, signature, event_shape):

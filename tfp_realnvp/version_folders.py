@@ -36,6 +36,7 @@ def new_version(directory, num_bytes):
       OSError: if there is no room, or nothing can be written.
     """
     directory = pathlib.Path(directory)
+    new = [d for d in (directory, *directory.parents) if not d.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for leftover in directory.glob(_INCOMPLETE + "*"):
@@ -66,6 +67,9 @@ def new_version(directory, num_bytes):
         _sync(directory)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)  # Not there any more after the renaming.
+        with contextlib.suppress(OSError):  # Not empty.
+            for made in new:
+                made.rmdir()
 
 
 def remove(folder):

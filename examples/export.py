@@ -1,0 +1,84 @@
+"""Exports the weights of a trained run as a SavedModel, with a model card: for TensorFlow Serving, or TensorFlow alone.
+
+    python -m examples.export --run=runs/digits
+
+Writes DIRECTORY/N, by default runs/digits/export/1, and N one more each time: TensorFlow Serving takes the newest.
+"""
+
+import json
+import pathlib
+import shlex
+import sys
+
+import tensorflow as tf
+from absl import app, flags, logging
+
+from examples import experiment, exporting, model_card
+from examples import run as run_lib
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("run", None, "Directory of a run of examples.train.", required=True)
+flags.DEFINE_string("directory", None, "Directory of the versions of the model. Default: export/ of the run.")
+flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
+
+
+def _check_directory(directory):
+    """Raises if nothing can be written there; creates nothing."""
+    nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"`directory`={directory}: {nearest} is a file; name a directory for the model.")
+    run_lib.check_writable("directory", directory, nearest)
+
+
+def _export():
+    """Does what the flags say; returns the folder and a report for a person."""
+    directory = pathlib.Path(FLAGS.directory or pathlib.Path(FLAGS.run) / "export")
+    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir)
+    _check_directory(directory)
+    command = f"python -m examples.export {shlex.join(sys.argv[1:])}"
+    card = model_card.model_card(opened, FLAGS.run, command)
+    print(
+        f"{opened.images.key}: exporting the {'averaged' if opened.config.averaging else 'last'} weights of step "
+        f"{opened.step} to {directory}; tracing takes up to a minute or so",
+        flush=True,
+    )
+    folder = exporting.export(opened, directory, card)
+    on_disk, of_variables = exporting.sizes(folder, opened.model.distribution)
+    rows = [
+        f"  {name:16} {', '.join(inputs):60} -> {', '.join(outputs)}".rstrip()
+        for name, (inputs, outputs) in exporting.signatures(folder).items()
+        if name != "units"  # Which has an output for each of the others' entries.
+    ]
+    conditioning = f", conditioning=tf.zeros([4, {len(opened.images.conditioning_names)}])" * opened.conditional
+    # By a name, as TensorFlow forgets the variables of a model that nobody holds.
+    load = f"model = tf.saved_model.load({json.dumps(str(folder))})"
+    ask = f'import tensorflow as tf; {load}; print(model.sample(count=4{conditioning})["pixels"].shape)'
+    return "\n".join(
+        [
+            f"model:       {folder}: {on_disk / 1e6:,.1f} MB, of which variables {of_variables / 1e6:,.1f} MB",
+            f"card:        {folder / 'MODEL_CARD.md'}",
+            "signatures, [inputs] with a default:",
+            *rows,
+            f"ask it:      python -c {shlex.quote(ask)}",
+        ]
+    )
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
+    logging.set_verbosity(logging.WARNING)
+    try:
+        report = _export()
+    except KeyboardInterrupt:
+        print("stopped; nothing was exported", file=sys.stderr)
+        sys.exit(130)
+    except tf.errors.OpError as error:  # Of several lines.
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(report)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,33 @@
+"""The SavedModel of a run, and what can be read from it."""
+
+import pathlib
+
+from tensorflow.core.protobuf import saved_model_pb2
+
+from tfp_realnvp import export_saved_model
+
+# A request of more values is refused, as an answer takes memory for each.
+MAX_VALUES = 2**22
+
+
+def export(opened, directory, card):
+    """Exports the weights that `examples.evaluate` evaluates; returns where to, a `pathlib.Path`."""
+    options = {"levels": opened.images.levels, "max_values": MAX_VALUES, "model_card": card}
+    with opened.model.evaluation_weights():
+        return pathlib.Path(export_saved_model(opened.model.distribution, directory, **options))
+
+
+def signatures(folder):
+    """What the SavedModel there takes and gives: a dict from name to (inputs, outputs), both lists of names."""
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    found = {}
+    for name, signature in saved.meta_graphs[0].signature_def.items():
+        inputs = sorted(signature.inputs, key=lambda k: (k in signature.defaults, k))
+        found[name] = [f"[{k}]" if k in signature.defaults else k for k in inputs], sorted(signature.outputs)
+    return {name: entry for name, entry in sorted(found.items()) if not name.startswith("__")}
+
+
+def sizes(folder, distribution):
+    """Bytes of all files there, and of the distribution's variables."""
+    on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return on_disk, sum(v.shape.num_elements() * v.dtype.size for v in distribution.variables)
