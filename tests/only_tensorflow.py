@@ -1,7 +1,8 @@
 """A server of an export in a process that has TensorFlow and none of what the model was made with.
 
     python tests/only_tensorflow.py answer EXPORT REQUESTS.pickle ANSWERS.pickle
-    python tests/only_tensorflow.py soak EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
+    python tests/only_tensorflow.py soak_python EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
+    python tests/only_tensorflow.py soak_session EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
     python tests/only_tensorflow.py cli ARGUMENTS_OF_SAVED_MODEL_CLI...
 
 Requests are a list of (signature, {input: value}). One that leaves inputs to their defaults goes to the method of that
@@ -9,6 +10,7 @@ name, any other to the signature, which alone may be called from several threads
 {output: array}, or the message of an error.
 """
 
+import functools
 import os
 import pickle
 import random
@@ -44,6 +46,25 @@ def answer(model, signature, inputs):
         return str(error)
 
 
+def in_session(export):
+    """Returns what answers through a C++ session, as servers have it."""
+    with tf.Graph().as_default() as graph:
+        session = tf.compat.v1.Session(graph=graph)
+        definitions = tf.compat.v1.saved_model.load(session, ["serve"], export).signature_def
+
+    def ask(signature, inputs):
+        definition = definitions[signature]
+        try:
+            return session.run(
+                {k: v.name for k, v in definition.outputs.items()},
+                {definition.inputs[k].name: v for k, v in inputs.items()},
+            )
+        except (tf.errors.InvalidArgumentError, TypeError, ValueError) as error:
+            return str(error)
+
+    return ask
+
+
 def same(left, right):
     if isinstance(left, str) or isinstance(right, str):
         return isinstance(left, str) and isinstance(right, str)
@@ -56,16 +77,16 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def soak(model, requests, count, threads):
+def soak(ask, requests, count, threads):
     """Sends requests from several threads; returns wrong answers and the memory after each tenth of them."""
-    expected = [answer(model, *request) for request in requests]
+    expected = [ask(*request) for request in requests]
     wrong, memory = [], []
 
     def client(seed, number):
         chosen = random.Random(seed)
         for _ in range(number):
             i = chosen.randrange(len(requests))
-            got = answer(model, *requests[i])
+            got = ask(*requests[i])
             if not same(got, expected[i]):
                 wrong.append((requests[i], got, expected[i]))
 
@@ -78,7 +99,7 @@ def soak(model, requests, count, threads):
         for thread in clients:
             thread.join()
         memory.append(resident())
-    return {"wrong": wrong, "memory": memory, "errors": sum(isinstance(e, str) for e in expected)}
+    return {"wrong": wrong, "memory": memory, "refused": sum(isinstance(e, str) for e in expected)}
 
 
 def main(mode, *arguments):
@@ -89,13 +110,14 @@ def main(mode, *arguments):
         saved_model_cli.main()
         return
     export, requests, answers, *numbers = arguments
-    model = tf.saved_model.load(export)
     with open(requests, "rb") as file:
         requests = pickle.load(file)
-    if mode == "soak":
-        result = soak(model, requests, *map(int, numbers))
+    if mode == "soak_session":
+        result = soak(in_session(export), requests, *map(int, numbers))
     else:
-        result = [answer(model, *request) for request in requests]
+        model = tf.saved_model.load(export)
+        ask = functools.partial(answer, model)
+        result = soak(ask, requests, *map(int, numbers)) if mode == "soak_python" else [ask(*r) for r in requests]
     assert not any(name in sys.modules for name in BLOCKED)
     with open(answers, "wb") as file:
         pickle.dump(result, file)

@@ -137,7 +137,7 @@ def test_any_distribution_over_images(tmp_path):
     got = model.serving_uint8(images, SEED)
     np.testing.assert_allclose(got["bits_per_dim"], models.normal_bits(dequantize(images, seed=SEED)), rtol=1e-5)
     np.testing.assert_array_equal(model.sample(3, SEED)["pixels"], quantize(distribution.sample(3, seed=SEED)))
-    assert set(model.signatures) == {"serving_default", "serving_uint8", "sample", "units"}
+    assert set(model.signatures) == {"serving_default", "serving_uint8", "score", "sample", "units"}
     with pytest.raises(TypeError, match="4, 4, 1"):  # Height and width are not free.
         model.serving_uint8(np.zeros([1, 8, 8, 1], np.uint8), SEED)
 
@@ -270,8 +270,8 @@ def test_signatures_are_readable(plain, tmp_path):
     ):
         assert words in sections["units"]
     # Of every input and output.
-    named = [(s, n) for s, text in sections.items() if s in GOOD for n in re.findall(r"puts\['(\w+)'\]", text)]
-    assert len(named) == sections["units"].count("DT_STRING") == 21
+    named = [(s, n) for s, text in sections.items() if s not in ("units", "__saved_model_init_op") for n in re.findall(r"puts\['(\w+)'\]", text)]
+    assert len(named) == sections["units"].count("DT_STRING") == 24
 
 
 def test_saved_model_cli_runs_it(plain, tmp_path):
@@ -332,13 +332,15 @@ def _mixed(count=40):
 
 
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_soak(plain, tmp_path, count):
-    result = _alone(tmp_path, "soak", plain[1], _mixed(), count, 4)
+@pytest.mark.parametrize("how", ["session", "python"])
+def test_soak(plain, tmp_path, how, count):
+    result = _alone(tmp_path, f"soak_{how}", plain[1], _mixed(), count, 4)
     assert result["wrong"] == []
-    assert result["errors"] == 40
-    print("resident MB after each tenth:", [round(m / 2**20, 1) for m in result["memory"]])
+    assert result["refused"] == 40
     if count == 10_000:  # The rest of the warm-up is in the first fifth.
-        assert result["memory"][-1] - result["memory"][1] < 2 * 2**20
+        grown = result["memory"][-1] - result["memory"][1]
+        # To Python, TensorFlow 2.21 loses up to 1 kB with each error of any assertion; to servers nothing.
+        assert grown < {"session": 1024, "python": 2048}[how] * 1024
 
 
 def test_wrong_arguments(tmp_path):

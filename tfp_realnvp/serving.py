@@ -16,6 +16,8 @@ def export_saved_model(distribution, directory, *, levels=None, max_values=2**22
     Signatures:
       serving_default: pixels float32 [N, H, W, C], seed, dequantize -> log_prob [N], nats, and bits_per_dim [N].
       serving_uint8: the same for pixels in uint8 (serving_uint16 above 256 levels), to which noise is always added.
+      score: pixels alone, as by serving_default with its defaults: for clients that know no defaults, and in the rows
+        ("instances") of TensorFlow Serving's REST API, where an input has a value for each image.
       sample: count, seed, temperature, height, width -> pixels [count, height, width, C], whole numbers.
       encode: as serving_default -> latents [N, H, W, C].
       decode: latents [N, H, W, C] -> pixels [N, H, W, C], whole numbers.

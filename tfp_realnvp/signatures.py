@@ -96,6 +96,7 @@ class Signatures(tf.Module):
         bodies: dict[str, tuple] = {
             "serving_default": (self._score, real | conditioning | seed | dequantize, scores),
             f"serving_{whole.name}": (self._score, coded | conditioning | seed, scores),
+            "score": (self._score, real | conditioning, scores),
             "sample": (self._sample, count | conditioning | drawn, {"pixels": coded["pixels"].meaning}),
         }
         if self._bijector is not None:
@@ -109,7 +110,7 @@ class Signatures(tf.Module):
 
     # --- Answers.
 
-    def _score(self, pixels, seed, dequantize=True, conditioning=None):
+    def _score(self, pixels, seed=(0, 0), dequantize=True, conditioning=None):
         pixels, *condition = self._checked_pixels(pixels, seed, dequantize, conditioning)
         log_prob = self._inverse(pixels, *condition)["log_prob"]
         return {"log_prob": log_prob, "bits_per_dim": bits_per_dim(log_prob, tf.shape(pixels)[1:])}
