@@ -199,7 +199,7 @@ def test_every_config_has_a_licence_note(monkeypatch):
 def test_signatures_are_read_from_the_file(experiment, tmp_path):
     folder = exporting.export(experiment, tmp_path / "it", None)
     found = exporting.signatures(folder)
-    assert list(found) == ["decode", "encode", "sample", "serving_default", "serving_uint8", "units"]
+    assert list(found) == ["decode", "encode", "sample", "score", "serving_default", "serving_uint8", "units"]
     assert found["decode"] == (["latents"], ["pixels"])
     on_disk, of_variables = exporting.sizes(folder, experiment.model.distribution)
     assert 0 < of_variables < on_disk == sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())

@@ -74,7 +74,8 @@ def variables_size(distribution):
 def write_saved_model(signatures, folder, model_card=None):
     """Writes everything of an export to `folder`, a `pathlib.Path`."""
     functions = {name: signature.function for name, signature in signatures.table.items()}
-    tf.saved_model.save(signatures, str(folder), signatures=functions)
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(signatures, str(folder), signatures=functions, options=options)
     warmup = folder / _WARMUP
     warmup.parent.mkdir()
     with tf.io.TFRecordWriter(str(warmup)) as writer:
