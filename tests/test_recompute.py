@@ -1,5 +1,10 @@
 """`recompute_gradients`: the same numbers, statistics that move once, less memory."""
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -181,3 +186,26 @@ def test_second_derivatives_are_refused():
         gradient = first.gradient(latents, pixels)
     with pytest.raises(NotImplementedError, match="recompute_grad"):
         second.gradient(gradient, pixels)
+
+
+def activations(*arguments):
+    """MiB, of `tests.peak_memory`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.peak_memory", *arguments],
+        cwd=pathlib.Path(__file__).parents[1],
+        env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    if done.returncode:
+        pytest.fail(done.stderr[-2000:], pytrace=False)
+    return float(done.stdout.split("MiB ")[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss and the allocator's settings are those of Linux")
+def test_memory_at_four_times_the_couplings():
+    few = activations("4", "2", "recompute")
+    assert activations("16", "2", "recompute") < 1.3 * few
+    assert few < 0.5 * activations("4", "2")

@@ -42,8 +42,11 @@ def recomputed(function, *tensors):
         nonlocal first
         evaluation, first = _Evaluation(kept, repeats=not first, outer=_current.get()), False
         token = _current.set(evaluation)
+        # Else a graph reads all weights, and normalises them, long before it needs them for the second time.
+        late = tf.control_dependencies(tensors if evaluation.repeats else [])
         try:
-            return function(*tensors)
+            with late:
+                return function(*tensors)
         finally:
             _current.reset(token)
 
