@@ -92,8 +92,8 @@ class RealNVPImage(Composition):
           compute_dtype: of the networks' convolutions; `tf.bfloat16` is about twice as fast where hardware has it.
             Default: `dtype`.
           recompute_gradients: Python bool; keep only the couplings' inputs for the backward pass, and compute their
-            networks anew, block by block: a third to an eighth of the memory, however many couplings there are, for 1.4
-            to 1.5 times the time of a step; the same gradients. First derivatives only.
+            networks anew, block by block: an eighth to a third of the memory at any number of couplings, for about
+            1.45 times the time of a step; the same gradients. First derivatives only.
           validate_args: Python bool; check values at run time.
           name: Python str; the first part of every variable's name.
 
