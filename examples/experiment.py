@@ -76,13 +76,14 @@ class Experiment:
         return bool(self.images.conditioning_names)
 
 
-def open_experiment(settings, directory, strategy=None):
+def open_experiment(settings, directory, strategy=None, recompute_gradients=None):
     """Returns the `Experiment` that `settings` and the directory of its run describe; writes nothing.
 
     Args:
       settings: `Settings`.
       directory: of the run; may not exist yet.
       strategy: `tf.distribute` strategy, or None for the default one.
+      recompute_gradients: see `RealNVPImage`; None for the config's. The run is the same with and without.
 
     Raises:
       ImportError, OSError, RuntimeError, TypeError, ValueError: everything that wrong settings, data or a damaged
@@ -91,6 +92,8 @@ def open_experiment(settings, directory, strategy=None):
     config = config_lib.get(settings.config)
     if settings.preset:
         config = dataclasses.replace(config, flow={**config.flow, "preset": settings.preset})
+    if recompute_gradients is not None:
+        config = dataclasses.replace(config, flow={**config.flow, "recompute_gradients": recompute_gradients})
     if settings.steps is not None:
         config = dataclasses.replace(config, steps=settings.steps)
     images = config.load(settings.sources)
@@ -156,7 +159,7 @@ def _identity(settings, config, images):
         "conditioning": list(images.conditioning_names),
         "image_shape": list(images.image_shape),
         "levels": images.levels,
-        "flow": dict(config.flow),
+        "flow": {k: v for k, v in config.flow.items() if k != "recompute_gradients"},  # The same numbers.
         "batch_size": config.batch_size,
         "learning_rate": config.learning_rate,
         "cosine_decay_steps": config.steps if config.cosine_decay else None,

@@ -42,6 +42,9 @@ flags.DEFINE_enum(
     ["default", "mirrored", "tpu"],
     "tf.distribute strategy: mirrored takes all GPUs of this machine.",
 )
+flags.DEFINE_bool(
+    "recompute_gradients", None, "Less memory for a longer step, see RealNVPImage; at any time. Default: the config's."
+)
 flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
 
 
@@ -129,7 +132,7 @@ def prepare():
     command = f"python -m examples.train {shlex.join(sys.argv[1:])}".strip()
     settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed, command)
     strategy = make_strategy()
-    opened = experiment.open_experiment(settings, directory, strategy)
+    opened = experiment.open_experiment(settings, directory, strategy, FLAGS.recompute_gradients)
     opened.run.checkpoints.mkdir(parents=True, exist_ok=True)  # Now that nothing can be refused any more.
     settings.write(opened.run.settings)
     config, images = opened.config, opened.images

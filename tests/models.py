@@ -27,8 +27,8 @@ def images(count=8, seed=0):
     return np.random.RandomState(seed).randint(0, 256, [count, *SHAPE]).astype(np.uint8)
 
 
-def on_prior(bijector):
-    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=SHAPE), bijector)
+def on_prior(bijector, dtype=tf.float32):
+    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(tf.zeros([], dtype), 1.0), sample_shape=SHAPE), bijector)
 
 
 def flow(**options):
@@ -36,18 +36,21 @@ def flow(**options):
     return on_prior(RealNVPImage(1, **options))
 
 
-def one_coupling(residual_blocks=0, preset="released", conditioning_size=None):
+def one_coupling(residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False):
     """The smallest that has a network, running statistics and layers that report their health."""
     mask, options = Checkerboard(), PRESETS[preset]
-    statistics = {"running_average": options["running_average"]}
+    statistics, recompute = (
+        {"running_average": options["running_average"]},
+        {"recompute_gradients": recompute_gradients},
+    )
     with tf.name_scope("tiny"):
         network = CouplingNetwork(
-            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics
+            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics, **recompute
         )
         parts = [
             PixelLogit(squash=options["squash"]),
-            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling"),
-            FlowBatchNorm(1, mask, name="norm", **statistics),
+            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling", **recompute),
+            FlowBatchNorm(1, mask, name="norm", **statistics, **recompute),
         ]
         bijector = Composition(parts, name="tiny")
     bijector.regularized_variables = [v for v in network.trainable_variables if "gain" in v.name]

@@ -22,7 +22,7 @@ def run(case):
     return json.loads(line.removeprefix("JSON "))
 
 
-@pytest.mark.parametrize("case", ["released adam", "released sgd", "paper sgd"])
+@pytest.mark.parametrize("case", ["released adam", "released sgd", "paper sgd", "paper sgd recomputed"])
 def test_training_and_evaluation(case):
     result = run(case)
     alone, together = result["alone"], result["together"]

@@ -243,6 +243,12 @@ MISTAKES = {
         "`dequantize`",
     ),
     # Arguments of constructors.
+    "recompute_gradients": (
+        lambda _: real_nvp(recompute_gradients="no"),
+        TypeError,
+        "`recompute_gradients`='no'",
+        "bool",
+    ),
     "preset": (lambda _: real_nvp(preset="glow"), ValueError, "`preset`='glow'", "'paper', 'released'"),
     "squash": (lambda _: real_nvp(squash="tanh"), ValueError, "`squash`='tanh'", "'paper', 'released'"),
     "no scale": (lambda _: real_nvp(num_scales=0), ValueError, "`num_scales`=0", "int of at least 1"),

@@ -16,6 +16,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from examples import config as config_lib
+from examples import experiment
 from examples import train as program
 
 pytest.importorskip("sklearn")
@@ -334,6 +335,20 @@ def test_photo_patches(tmp_path):
     assert found["images"] == 64
     assert np.isfinite(found["bits_per_dim"])
     assert_sheets(tmp_path / "run", 0, 2)
+
+
+def test_gradients_are_recomputed_from_any_step_on(tmp_path, capsys, monkeypatch):
+    asked = []
+    original = experiment.RealNVPImage
+    monkeypatch.setattr(
+        experiment, "RealNVPImage", lambda *args, **options: asked.append(options) or original(*args, **options)
+    )
+    config = narrow("digits", cosine_decay=False, test_images=64)
+    in_process(config, "--steps=1", f"--run_dir={tmp_path / 'run'}")
+    in_process(config, "--steps=2", f"--run_dir={tmp_path / 'run'}", "--recompute_gradients")
+    assert "resuming at step 1 of 2" in capsys.readouterr().out
+    assert [options.get("recompute_gradients") for options in asked] == [None, True]
+    assert np.isfinite(result(tmp_path / "run")["bits_per_dim"])
 
 
 def test_every_config_is_described():

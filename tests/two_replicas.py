@@ -33,8 +33,8 @@ def batches(count, size=8):
     return tf.data.Dataset.from_tensor_slices(images(count)).batch(size)
 
 
-def make(preset, optimizer, initial=None):
-    distribution = tiny(preset=preset, residual_blocks=1)
+def make(preset, optimizer, initial=None, recompute_gradients=False):
+    distribution = tiny(preset=preset, residual_blocks=1, recompute_gradients=recompute_gradients)
     for v, value in zip(distribution.variables, initial or values(distribution.variables), strict=True):
         v.assign(value)
     return compiled(distribution, optimizer=OPTIMIZERS[optimizer](), averaging=0.5, l2=0.1)
@@ -62,11 +62,11 @@ def listed(arrays):
     return [a.ravel().tolist() for a in arrays]
 
 
-def compare(strategy, preset, optimizer):
+def compare(strategy, preset, optimizer, gradients="kept"):
     alone = make(preset, optimizer)
     initial = values(alone.distribution.variables)
     with strategy.scope():
-        together = make(preset, optimizer, initial)
+        together = make(preset, optimizer, initial, recompute_gradients=gradients == "recomputed")
     return {
         "trainable": [v.trainable for v in alone.distribution.variables],
         "names": [v.name for v in alone.distribution.variables],

@@ -153,5 +153,6 @@ ZOO = {
     "flow_released_3": _flow((8, 4, 1), num_scales=3, preset="released"),
     "flow_additive": _flow(num_scales=1, additive=True, levels=17),
     "flow_without_batch_norm": _flow(num_scales=1, residual_blocks=1, batch_norm=False),
+    "flow_recomputed": _flow((4, 4, 1), num_scales=1, residual_blocks=1, preset="paper", recompute_gradients=True),
     "flow_conditional": _flow((4, 4, 1), num_scales=2, conditioning_size=3),
 }

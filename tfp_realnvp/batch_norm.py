@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_realnvp.checks import check_bool, check_float_type, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector
 from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
+from tfp_realnvp.recomputation import read_once, recomputing
 from tfp_realnvp.variables import replica_local
 
 _record: contextvars.ContextVar[list | None] = contextvars.ContextVar("tfp_realnvp_statistics", default=None)
@@ -66,23 +67,28 @@ class RunningStatistics(tf.Module):
           update: Python bool; in training, move the running statistics by one step.
         """
         if not training:
-            return tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)
+            return self._running()
         return self.blend(*self.of_batch(tf.cast(x, self.mean.dtype)), update=update)
 
     def blend(self, mean, variance, *, update):
         """Takes the statistics of a batch, moves the running ones, returns those that normalise."""
-        record = _record.get()
+        update = update and not recomputing()  # Once a step.
+        record = read_once(_record.get)
         if record is not None:
             if update:
                 record.append((self, mean, variance))
             return mean, variance
-        new_mean = self.momentum * self.mean + (1 - self.momentum) * mean
-        new_variance = self.momentum * self.variance + (1 - self.momentum) * variance
+        old_mean, old_variance = self._running()
+        new_mean = self.momentum * old_mean + (1 - self.momentum) * mean
+        new_variance = self.momentum * old_variance + (1 - self.momentum) * variance
         if update:
             finite = tf.math.is_finite(new_mean + new_variance)
             self.mean.assign(tf.where(finite, tf.stop_gradient(new_mean), self.mean))
             self.variance.assign(tf.where(finite, tf.stop_gradient(new_variance), self.variance))
         return (new_mean, new_variance) if self.running_average else (mean, variance)
+
+    def _running(self):
+        return read_once(lambda: (tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)))
 
     @staticmethod
     def of_batch(x):
@@ -131,6 +137,7 @@ class FlowBatchNorm(ImageBijector):
         momentum=0.9,
         running_average=False,
         epsilon=1e-4,
+        recompute_gradients=False,
         dtype=tf.float32,
         validate_args=False,
         name="batch_norm",
@@ -143,6 +150,7 @@ class FlowBatchNorm(ImageBijector):
           momentum: see `RunningStatistics`.
           running_average: see `RunningStatistics`; True in the paper, False in the released program.
           epsilon: float, added to the variance.
+          recompute_gradients: Python bool; keep only the input for the backward pass.
           dtype: of images and statistics.
           validate_args: Python bool.
           name: Python str.
@@ -158,7 +166,13 @@ class FlowBatchNorm(ImageBijector):
             self.statistics = RunningStatistics(
                 channels, momentum=momentum, running_average=running_average, dtype=dtype
             )
-            super().__init__(parameters=parameters, name=name, dtype=dtype, validate_args=validate_args)
+            super().__init__(
+                parameters=parameters,
+                name=name,
+                dtype=dtype,
+                validate_args=validate_args,
+                recompute_gradients=recompute_gradients,
+            )
 
     def _forward_and_log_det(self, x, training, conditioning):
         shift, log_scale = self._shift_and_log_scale(x, training=False)

@@ -47,7 +47,7 @@ class CouplingNetwork(tf.Module):
           dtype: see there.
           name: Python str.
           statistics: dict, `momentum` and `running_average` of `RunningStatistics`.
-          **network: `compute_dtype` of `ResidualNetwork`.
+          **network: `compute_dtype` and `recompute_gradients` of `ResidualNetwork`.
         """
         self.parameters = parameters_of(locals())
         super().__init__(name=name)

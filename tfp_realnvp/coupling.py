@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_realnvp.checks import check_bool, check_float_type, check_number
 from tfp_realnvp.image_bijector import ImageBijector
 from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
+from tfp_realnvp.recomputation import recomputing
 
 
 class AffineCoupling(ImageBijector):
@@ -41,6 +42,7 @@ class AffineCoupling(ImageBijector):
         additive=False,
         gain=1.0,
         offset=False,
+        recompute_gradients=False,
         dtype=tf.float32,
         validate_args=False,
         name="affine_coupling",
@@ -56,6 +58,8 @@ class AffineCoupling(ImageBijector):
           gain: float, start of the learned scalar on tanh; the released program starts at 0 for checkerboard and at 1
             for channel couplings.
           offset: Python bool; add one learned scalar to s, as the released program does without batch norm.
+          recompute_gradients: Python bool; keep only the input for the backward pass and compute the rest from it anew.
+            A conditioner of one's own must answer the same twice, and move no state if `update_statistics` is False.
           dtype: of images and scalars.
           validate_args: Python bool.
           name: Python str.
@@ -77,7 +81,13 @@ class AffineCoupling(ImageBijector):
             self.log_scale_offset = (
                 tf.Variable(0.0, dtype=dtype, name="log_scale_offset") if offset and not additive else None
             )
-            super().__init__(parameters=parameters, name=name, dtype=dtype, validate_args=validate_args)
+            super().__init__(
+                parameters=parameters,
+                name=name,
+                dtype=dtype,
+                validate_args=validate_args,
+                recompute_gradients=recompute_gradients,
+            )
         self._conditioner_keywords = _accepted_keywords(conditioner)
 
     def _forward_and_log_det(self, x, **kwargs):
@@ -93,6 +103,7 @@ class AffineCoupling(ImageBijector):
     def _shift_and_log_scale(self, x, update, training, conditioning):
         """Shift and log-scale, both 0 where the mask is 1, and the sum of the log-scale over the image."""
         mask = evaluate_mask(self.mask, image_shape(x), x.dtype)
+        update = update and not recomputing()  # For conditioners with statistics of their own.
         keywords = {"training": training, "update_statistics": update, "conditioning": conditioning}
         if conditioning is not None and "conditioning" not in self._conditioner_keywords:
             raise ValueError(f"{self.name}: `conditioning` was given, but the conditioner takes no such keyword.")

@@ -5,7 +5,8 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util  # The only use of TFP's internals.
 
 from tfp_realnvp import health
-from tfp_realnvp.checks import check_input_type
+from tfp_realnvp.checks import check_bool, check_input_type
+from tfp_realnvp.recomputation import recomputed
 
 
 class ImageBijector(tfp.bijectors.Bijector):
@@ -33,7 +34,9 @@ class ImageBijector(tfp.bijectors.Bijector):
         forward_name="_forward_with_attributes", inverse_name="_inverse_with_attributes"
     )
 
-    def __init__(self, *, parameters, name, dtype=None, validate_args=False):
+    def __init__(self, *, parameters, name, dtype=None, validate_args=False, recompute_gradients=False):
+        check_bool("recompute_gradients", recompute_gradients)
+        self._recompute_gradients = recompute_gradients
         super().__init__(
             forward_min_event_ndims=3, dtype=dtype, validate_args=validate_args, parameters=parameters, name=name
         )
@@ -80,13 +83,21 @@ class ImageBijector(tfp.bijectors.Bijector):
 
     def _forward_with_attributes(self, x, training=False, conditioning=None):
         self._check_input(x, training)
-        y, fldj = self._forward_and_log_det(x, training=training, conditioning=conditioning)
+        y, fldj = self._evaluate(self._forward_and_log_det, x, training, conditioning)
         return y, {"ildj": -fldj}
 
     def _inverse_with_attributes(self, y, training=False, conditioning=None):
         self._check_input(y, training)
-        x, ildj = self._inverse_and_log_det(y, training=training, conditioning=conditioning)
+        x, ildj = self._evaluate(self._inverse_and_log_det, y, training, conditioning)
         return x, {"ildj": ildj}
+
+    def _evaluate(self, hook, value, training, conditioning):
+        if not self._recompute_gradients:
+            return hook(value, training=training, conditioning=conditioning)
+        conditioning = None if conditioning is None else tf.convert_to_tensor(conditioning)
+        if conditioning is None or not conditioning.dtype.is_floating:  # Nothing that has a gradient.
+            return recomputed(lambda v: hook(v, training=training, conditioning=conditioning), value)
+        return recomputed(lambda v, c: hook(v, training=training, conditioning=c), value, conditioning)
 
     def _forward_log_det_jacobian(self, x, **kwargs):
         return -self._forward_with_attributes(x, **kwargs)[1]["ildj"]

@@ -67,6 +67,7 @@ class RealNVPImage(Composition):
         conditioning_size=None,
         dtype=tf.float32,
         compute_dtype=None,
+        recompute_gradients=False,
         validate_args=False,
         name="real_nvp_image",
     ):
@@ -90,6 +91,9 @@ class RealNVPImage(Composition):
           dtype: of pixels, latents, scales, statistics and variables.
           compute_dtype: of the networks' convolutions; `tf.bfloat16` is about twice as fast where hardware has it.
             Default: `dtype`.
+          recompute_gradients: Python bool; keep only the couplings' inputs for the backward pass, and compute their
+            networks anew, block by block: an eighth to a third of the memory at any number of couplings, for about
+            1.45 times the time of a step; the same gradients. First derivatives only.
           validate_args: Python bool; check values at run time.
           name: Python str; the first part of every variable's name.
 
@@ -102,6 +106,7 @@ class RealNVPImage(Composition):
         check_int("width", width, 1, meaning="the hidden channels of the first scale, e.g. 32")
         check_bool("additive", additive)
         check_bool("batch_norm", batch_norm)
+        check_bool("recompute_gradients", recompute_gradients)
         if preset not in PRESETS:
             raise ValueError(f"`preset`={preset!r}: must be one of {sorted(PRESETS)}, see `PRESETS`.")
         chosen = {"squash": squash, "shift_first": shift_first, "running_average": running_average}
@@ -112,6 +117,7 @@ class RealNVPImage(Composition):
             "shift_first": self.options["shift_first"],
             "additive": additive,
             "offset": not batch_norm,
+            "recompute_gradients": recompute_gradients,
             "dtype": dtype,
             "validate_args": validate_args,
         }
@@ -122,6 +128,7 @@ class RealNVPImage(Composition):
             "batch_norm": batch_norm,
             "statistics": {"momentum": momentum, "running_average": self.options["running_average"]},
             "compute_dtype": compute_dtype,
+            "recompute_gradients": recompute_gradients,
             "dtype": dtype,
         }
         with tf.name_scope(name) as name:
@@ -160,7 +167,8 @@ class RealNVPImage(Composition):
             network = CouplingNetwork(mask, channels, width, **self._network_options)
             parts = [AffineCoupling(mask, network, gain=gain, name="coupling", **self._coupling_options)]
             if self._network_options["batch_norm"]:
-                options = {"dtype": self._coupling_options["dtype"], **self._network_options["statistics"]}
+                options = {k: self._coupling_options[k] for k in ("recompute_gradients", "dtype")}
+                options |= self._network_options["statistics"]
                 parts.append(FlowBatchNorm(channels, mask, name="output_norm", **options))
         return parts
 

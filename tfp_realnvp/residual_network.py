@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_realnvp.batch_norm import RunningStatistics, in_several_replicas
 from tfp_realnvp.checks import check_bool, check_float_type, check_int
 from tfp_realnvp.description import parameters_of
+from tfp_realnvp.recomputation import recomputed
 
 
 class WeightNormConv(tf.Module):
@@ -95,6 +96,7 @@ class ResidualNetwork(tf.Module):
         conditioning_size=None,
         batch_norm=True,
         compute_dtype=None,
+        recompute_gradients=False,
         dtype=tf.float32,
         name="residual_network",
         **statistics,
@@ -110,6 +112,8 @@ class ResidualNetwork(tf.Module):
           batch_norm: Python bool; False leaves out every normalisation and gives the convolutions biases.
           compute_dtype: of the convolutions, e.g. `tf.bfloat16`; default `dtype`. Variables, statistics and the answer
             stay in `dtype`.
+          recompute_gradients: Python bool; keep only each block's input for the backward pass, and compute the block
+            from it anew.
           dtype: of the variables.
           name: Python str.
           **statistics: `momentum` and `running_average` of `RunningStatistics`.
@@ -128,12 +132,14 @@ class ResidualNetwork(tf.Module):
                 meaning="the length of a conditioning vector; None for an unconditional network",
             )
         check_bool("batch_norm", batch_norm)
+        check_bool("recompute_gradients", recompute_gradients)
         check_float_type("dtype", dtype)
         if compute_dtype is not None:
             check_float_type("compute_dtype", compute_dtype)
         self.dtype = tf.as_dtype(dtype)
         self.compute_dtype = tf.as_dtype(compute_dtype or dtype)
         self.conditioning_size = conditioning_size
+        self.recompute_gradients = recompute_gradients
 
         def norm(name):
             return BatchNorm(width, dtype=dtype, name=name, **statistics) if batch_norm else None
@@ -170,12 +176,18 @@ class ResidualNetwork(tf.Module):
         def normalized(norm, h):
             return tf.nn.relu(h if norm is None else norm(h, training=training, update=update_statistics))
 
+        def residual(h, norm_0, conv_0, norm_1, conv_1):
+            return conv_1(normalized(norm_1, conv_0(normalized(norm_0, h))))
+
         h = self.conv_in(tf.cast(x, self.compute_dtype))
         if self.conditioning_weights is not None:
             bias = tf.matmul(tf.cast(conditioning, self.dtype), self.conditioning_weights)
             h += tf.cast(bias, self.compute_dtype)[:, tf.newaxis, tf.newaxis, :]
         taps = self.tap_in(h)
-        for (norm_0, conv_0, norm_1, conv_1), tap in zip(self.blocks, self.taps, strict=True):
-            h += conv_1(normalized(norm_1, conv_0(normalized(norm_0, h))))
+        for block, tap in zip(self.blocks, self.taps, strict=True):
+            if self.recompute_gradients:
+                h += recomputed(lambda h, block=block: residual(h, *block), h)
+            else:
+                h += residual(h, *block)
             taps += tap(h)
         return tf.cast(self.conv_out(normalized(self.norm_out, taps)), self.dtype)
