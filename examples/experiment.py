@@ -98,7 +98,7 @@ def open_experiment(settings, directory, strategy=None):
     tf_keras.utils.set_random_seed(settings.seed)
     run = run_lib.Run(pathlib.Path(directory), _identity(settings, config, images))
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = _build_model(config, images, settings.seed)
+        model = build_model(config, images, settings.seed)
     checkpoint = tf.train.Checkpoint(
         model=model, identity=tf.Variable(json.dumps(run.identity)), seconds=tf.Variable(0.0, dtype=tf.float64)
     )
@@ -122,8 +122,8 @@ def open_run(directory, data_dir=None):
     return opened
 
 
-def _build_model(config, images, seed):
-    """The flow over `images`' shape, and the compiled model around it."""
+def build_model(config, images, seed):
+    """Returns the compiled model of a `Config` for an `ImageData`: a new flow over images of that shape."""
     height, width, channels = images.image_shape
     conditioning_size = len(images.conditioning_names) or None
     flow = RealNVPImage(channels, levels=images.levels, conditioning_size=conditioning_size, **config.flow)
