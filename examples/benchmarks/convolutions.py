@@ -65,10 +65,18 @@ def gigamultiplications(work):
 
 
 def _operations(graph):
-    """All operations of a graph and of the functions that it calls."""
-    yield from graph.get_operations()
-    for function in graph._functions.values():  # No public name lists them.
-        yield from function.graph.get_operations()
+    """The operations of a graph and of the functions that it calls, as traced, but for those that nothing waits for.
+
+    A tape also traces the gradients of images that nobody asks for, and TensorFlow leaves them out later.
+    """
+    for one in [graph, *(function.graph for function in graph._functions.values())]:  # No public name lists them.
+        waiting, needed = [*(output.op for output in one.outputs), *one.control_outputs], set()
+        while waiting:
+            operation = waiting.pop()
+            if operation not in needed:
+                needed.add(operation)
+                waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
+        yield from (operation for operation in one.get_operations() if operation in needed)
 
 
 def bare(work):

@@ -25,7 +25,8 @@ def open_model(name, dtype, count):
       count: int, how many images.
     """
     config = config_lib.get(name)
-    config = dataclasses.replace(config, flow={**config.flow, "compute_dtype": dtype}, steps_per_execution=1)
+    flow = {**config.flow, "compute_dtype": dtype}
+    config = dataclasses.replace(config, flow=flow, batch_size=count, steps_per_execution=1)
     shape = config.image_shape or _ANY_SHAPE
     noise = ArrayImages(np.random.RandomState(0).randint(0, config.levels, [count, *shape]).astype(np.uint8))
     splits = dict.fromkeys(("train", "validation", "test"), "noise")
