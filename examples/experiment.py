@@ -12,7 +12,7 @@ import tf_keras
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
-from tfp_realnvp import FlowModel, RealNVPImage
+from tfp_realnvp import Adam, FlowModel, RealNVPImage
 
 tfd = tfp.distributions
 
@@ -140,7 +140,7 @@ def build_model(config, images, seed):
     if config.cosine_decay:
         rate = tf_keras.optimizers.schedules.CosineDecay(rate, config.steps)
     model.compile(
-        tf_keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
+        Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
         steps_per_execution=config.steps_per_execution,
     )
     return model

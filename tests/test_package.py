@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text()
 
 # Which modules of the package each module may use: arrows point one way.
 MAY_IMPORT = {
+    "adam": set(),
     "masks": set(),
     "squeeze": {"checks"},
     "pixel_logit": {"checks"},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
         "squeeze",
     },
     "recalibration": {"batch_norm", "checks", "image_bijector", "likelihood"},
-    "training": {"averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
+    "training": {"adam", "averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
 }
 
 
