@@ -17,7 +17,7 @@ from examples.benchmarks.convolutions import Convolution, bare, convolutions, gi
 from tests.models import compiled, images, normal
 
 TINY = dataclasses.replace(
-    config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 1}, batch_size=4
+    config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 0}, batch_size=4
 )
 
 

@@ -3,7 +3,7 @@
 import statistics
 import time
 
-TURNS = 5
+TURNS = 15
 
 
 def calls_per_second(function, seconds):
