@@ -51,6 +51,8 @@ class Config:
       validation_images: how many of the validation images are used on the way; None for all.
       test_images: how many of the first test images the end result stands for; None for all.
       steps_per_execution: as in Keras' `compile`.
+      image_shape: (H, W, C) of the images, for what works without them; None where data may have any.
+      levels: how many values a pixel has, as `image_shape`.
     """
 
     load: Callable[[Sources], ImageData]
@@ -66,6 +68,8 @@ class Config:
     validation_images: int | None = None
     test_images: int | None = None
     steps_per_execution: int = 1
+    image_shape: tuple[int, int, int] | None = None
+    levels: int = 256
 
     def __post_init__(self):
         for name in ("steps", "evaluations", "batch_size", "steps_per_execution"):
@@ -73,7 +77,13 @@ class Config:
 
     def check_images(self, images):
         """Raises ValueError if these images can't be trained on; before a model is built for them."""
-        height, width, _ = images.image_shape
+        height, width, channels = images.image_shape
+        found = (height, width, channels), images.levels
+        if self.image_shape is not None and (self.image_shape, self.levels) != found:
+            raise ValueError(
+                f"`image_shape`={self.image_shape} and `levels`={self.levels}: must be those of the images, {found[0]} "
+                f"and {found[1]}; correct them in the config."
+            )
         divisor = 2 ** (self.flow.get("num_scales", 1) - 1)
         if height % divisor or width % divisor:
             raise ValueError(

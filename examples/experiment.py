@@ -12,7 +12,7 @@ import tf_keras
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
-from tfp_realnvp import FlowModel, RealNVPImage
+from tfp_realnvp import Adam, FlowModel, RealNVPImage
 
 tfd = tfp.distributions
 
@@ -101,7 +101,7 @@ def open_experiment(settings, directory, strategy=None, recompute_gradients=None
     tf_keras.utils.set_random_seed(settings.seed)
     run = run_lib.Run(pathlib.Path(directory), _identity(settings, config, images))
     with (strategy or tf.distribute.get_strategy()).scope():
-        model = _build_model(config, images, settings.seed)
+        model = build_model(config, images, settings.seed)
     checkpoint = tf.train.Checkpoint(
         model=model, identity=tf.Variable(json.dumps(run.identity)), seconds=tf.Variable(0.0, dtype=tf.float64)
     )
@@ -125,8 +125,8 @@ def open_run(directory, data_dir=None):
     return opened
 
 
-def _build_model(config, images, seed):
-    """The flow over `images`' shape, and the compiled model around it."""
+def build_model(config, images, seed):
+    """Returns the compiled model of a `Config` for an `ImageData`: a new flow over images of that shape."""
     height, width, channels = images.image_shape
     conditioning_size = len(images.conditioning_names) or None
     flow = RealNVPImage(channels, levels=images.levels, conditioning_size=conditioning_size, **config.flow)
@@ -143,7 +143,7 @@ def _build_model(config, images, seed):
     if config.cosine_decay:
         rate = tf_keras.optimizers.schedules.CosineDecay(rate, config.steps)
     model.compile(
-        tf_keras.optimizers.Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
+        Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
         steps_per_execution=config.steps_per_execution,
     )
     return model

@@ -23,6 +23,7 @@ README = (ROOT / "README.md").read_text()
 
 # Which modules of the package each module may use: arrows point one way.
 MAY_IMPORT = {
+    "adam": set(),
     "masks": set(),
     "squeeze": {"checks"},
     "pixel_logit": {"checks"},
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     "signatures": {"checks", "image_bijector", "likelihood", "pixel_logit"},
     "serving": {"signatures", "version_folders"},
     "saving": {"description", "serving", "signatures", "version_folders"},
-    "training": {"averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
+    "training": {"adam", "averaging", "checks", "health", "image_bijector", "likelihood", "pixel_logit", "variables"},
 }
 
 

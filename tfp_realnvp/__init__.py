@@ -3,6 +3,7 @@
 Direction: `forward` maps latents to images, `inverse` images to latents (the paper's f).
 """
 
+from tfp_realnvp.adam import Adam
 from tfp_realnvp.batch_norm import FlowBatchNorm, RunningStatistics
 from tfp_realnvp.conditioners import CouplingNetwork
 from tfp_realnvp.coupling import AffineCoupling
@@ -22,6 +23,7 @@ from tfp_realnvp.training import FlowModel
 
 __all__ = [
     "PRESETS",
+    "Adam",
     "AffineCoupling",
     "ChannelHalves",
     "Checkerboard",

@@ -73,7 +73,7 @@ class Failure(tf.Module):
         layers = tf.math.is_finite(tf.stack([*record.sums, tf.cast(loss, tf.float32)]))
         # Backpropagation walks from the last layer to the first: the last one in the list failed first.
         # Squares: clipping by the norm makes NaN of a finite gradient whose norm is not.
-        squares = tf.stack([tf.reduce_sum(tf.cast(g, tf.float32) ** 2) for g in reversed(gradients)])
+        squares = 2 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in reversed(gradients)])
         weights = tf.math.is_finite(squares)
         finite = tf.reduce_all(layers) & tf.reduce_all(weights) & tf.math.is_finite(tf.reduce_sum(squares))
         found = tf.stack([step, _first_false(layers), _first_false(weights)])

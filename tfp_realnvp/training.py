@@ -7,6 +7,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfp_realnvp import health
+from tfp_realnvp.adam import Adam
 from tfp_realnvp.averaging import WeightAverages
 from tfp_realnvp.checks import (
     check_bool,
@@ -104,14 +105,14 @@ class FlowModel(tf_keras.Model):
         """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
 
         Args:
-          optimizer: tf_keras optimizer, or its name.
+          optimizer: tf_keras optimizer, or its name. `tfp_realnvp.Adam` is the faster Adam.
           **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as in Keras.
         """
         for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
             if kwargs.get(name) is not None:
                 raise ValueError(f"`{name}`={kwargs[name]!r}: FlowModel's loss is the likelihood; leave `{name}` out.")
         if optimizer is None:
-            optimizer = tf_keras.optimizers.Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
+            optimizer = Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
 
@@ -251,7 +252,7 @@ class FlowModel(tf_keras.Model):
     def _penalty(self):
         if not self._regularized:
             return tf.zeros([], self.distribution.dtype)
-        return self.l2 * tf.add_n([tf.reduce_sum(v**2) for v in self._regularized])
+        return 2 * self.l2 * tf.add_n([tf.nn.l2_loss(v) for v in self._regularized])
 
     def _update_metrics(self, objective, log_prob, weights):
         self._loss.update_state(bits_per_dim(-objective, self.distribution.event_shape), tf.shape(log_prob)[0])

@@ -21,4 +21,5 @@ CONFIG = Config(
     cosine_decay=True,
     averaging=0.998,
     flip=True,
+    image_shape=(32, 32, 3),
 )

@@ -16,4 +16,5 @@ CONFIG = Config(
     steps_per_execution=10,
     evaluations=200,
     flip=True,
+    image_shape=(32, 32, 3),
 )

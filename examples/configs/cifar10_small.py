@@ -25,4 +25,5 @@ CONFIG = Config(
     flip=True,
     validation_images=512,
     test_images=2000,
+    image_shape=(32, 32, 3),
 )

@@ -19,4 +19,6 @@ CONFIG = Config(
     learning_rate=5e-3,
     cosine_decay=True,
     averaging=0.99,
+    image_shape=(8, 8, 1),
+    levels=17,
 )

@@ -18,4 +18,5 @@ CONFIG = Config(
     steps=400_000,
     steps_per_execution=10,
     evaluations=200,
+    image_shape=(64, 64, 3),
 )

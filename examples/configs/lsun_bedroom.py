@@ -18,4 +18,5 @@ CONFIG = Config(
     steps_per_execution=10,
     evaluations=200,
     flip=True,
+    image_shape=(64, 64, 3),
 )

@@ -15,4 +15,5 @@ CONFIG = dataclasses.replace(
     cifar10_small.CONFIG,
     load=lambda sources: data.mnist(sources.data_dir, sources.conditional),
     flip=False,
+    image_shape=(32, 32, 1),
 )

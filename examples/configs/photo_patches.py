@@ -20,4 +20,5 @@ CONFIG = Config(
     averaging=0.995,
     flip=True,
     validation_images=512,
+    image_shape=(32, 32, 3),
 )

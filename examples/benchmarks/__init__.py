@@ -1,0 +1,1 @@
+"""What `python -m examples.benchmark` measures, one part a file."""

@@ -1,0 +1,105 @@
+"""What the input pipeline of a config delivers, against what its training consumes."""
+
+import pathlib
+import statistics
+import tempfile
+import time
+
+import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2  # The format of tf.profiler's traces.
+
+from examples import data
+
+_TURNS = 3
+_TRACED_STEPS = 10
+
+
+def batches_per_second(iterator, seconds):
+    """Takes batches for so long, after a first one; returns how many a second."""
+    next(iterator)
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        next(iterator)
+        count += 1
+    return count / (time.perf_counter() - began)
+
+
+def steps_per_second(model, batches, seconds):
+    """Trains for so long, after a first round that traces; returns steps a second."""
+    model.fit(batches, steps_per_epoch=2, verbose=0)
+    steps = 1
+    while True:  # More steps at a time, until a call of `fit`, which has a cost of its own, lasts.
+        began = time.perf_counter()
+        model.fit(batches, steps_per_epoch=steps, verbose=0)
+        taken = time.perf_counter() - began
+        if taken >= seconds:
+            return steps / taken
+        steps = max(steps + 1, int(steps * min(20.0, 1.2 * seconds / taken)))
+
+
+def shares_waiting(model, batches):
+    """Returns the share of each of ten training steps in which it waited for its images, from tf.profiler's trace."""
+    model.fit(batches, steps_per_epoch=1, verbose=0)
+    with tempfile.TemporaryDirectory() as directory:
+        with tf.profiler.experimental.Profile(directory):
+            model.fit(batches, steps_per_epoch=_TRACED_STEPS, verbose=0)
+        (trace,) = pathlib.Path(directory).rglob("*.xplane.pb")
+        planes = xplane_pb2.XSpace.FromString(trace.read_bytes()).planes
+    steps, waits = _events(planes, "train"), _events(planes, "IteratorGetNextOp::DoCompute")
+    return [
+        sum(length for start, length in waits if begin <= start < begin + whole) / whole
+        for begin, whole in sorted(steps)
+    ]
+
+
+def _events(planes, name):
+    """(start, duration) in picoseconds of all events of this name: `train` is a step of Keras' `fit`."""
+    return [
+        (1000 * line.timestamp_ns + event.offset_ps, event.duration_ps)
+        for plane in planes
+        for line in plane.lines
+        for event in line.events
+        if plane.event_metadata[event.metadata_id].name == name
+    ]
+
+
+def measure(opened, batch_size, seconds):
+    """Returns a dict: images/s of the input alone, of training on one batch over and over, and on the input; waiting.
+
+    In turns, since a machine's speed changes over minutes; each figure is the median of its turns.
+    """
+    model = opened.model
+    batches = data.train_batches(opened.images.train, batch_size, seed=0, flip=opened.config.flip)
+    same = tf.data.Dataset.from_tensors(next(iter(batches))).repeat()
+    figures = {
+        "input": lambda: batches_per_second(iter(batches), seconds / _TURNS),
+        "training_on_one_batch": lambda: steps_per_second(model, same, seconds / _TURNS),
+        "training": lambda: steps_per_second(model, batches, seconds / _TURNS),
+    }
+    turns = [{name: batch_size * figure() for name, figure in figures.items()} for _ in range(_TURNS)]
+    rates = {name: statistics.median(turn[name] for turn in turns) for name in figures}
+    return {
+        "data": opened.images.name,
+        "in_memory": isinstance(opened.images.train, data.ArrayImages),
+        "images_per_second": rates,
+        "input_over_training": rates["input"] / rates["training_on_one_batch"],
+        "training_over_training_on_one_batch": rates["training"] / rates["training_on_one_batch"],
+        "shares_waiting_for_input": shares_waiting(model, batches),
+    }
+
+
+def table(found):
+    """The result of `measure` as lines for a person."""
+    rates, waiting = found["images_per_second"], found["shares_waiting_for_input"]
+    yield f"input, {found['data']}, {'in memory' if found['in_memory'] else 'read from files'}"
+    for name, text in (
+        ("input", "input alone"),
+        ("training_on_one_batch", "training on one batch"),
+        ("training", "training on the input"),
+    ):
+        yield f"{text:44}{rates[name]:10,.1f} images/s"
+    yield f"{'input / training on one batch':44}{found['input_over_training']:10.2f}"
+    ratio = found["training_over_training_on_one_batch"]
+    yield f"{'training on the input / on one batch':44}{ratio:10.3f}"
+    text = f"waiting for input in {len(waiting)} steps traced"
+    yield f"{text:44}{waiting[0]:10.2%} of the first, at most {max(waiting[1:]):.2%} of the others"

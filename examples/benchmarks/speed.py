@@ -1,0 +1,112 @@
+"""How fast a config's network trains, evaluates and samples, beside its convolutions alone and `tfb.Glow`."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from examples import config as config_lib
+from examples import experiment
+from examples.benchmarks import turns
+from examples.benchmarks.convolutions import bare, convolutions, gigamultiplications
+from examples.benchmarks.glow import glow_model
+from examples.data import ArrayImages, ImageData
+
+_ANY_SHAPE = (32, 32, 3)  # for a config whose images have no shape of their own
+_PHASES = ("train", "log_prob", "sample")
+
+
+def open_model(name, dtype, count):
+    """Returns the compiled model of a config without its data, and noise in their place.
+
+    Args:
+      name: of the config.
+      dtype: of the convolutions, e.g. "float32".
+      count: int, how many images.
+    """
+    config = config_lib.get(name)
+    flow = {**config.flow, "compute_dtype": dtype}
+    config = dataclasses.replace(config, flow=flow, batch_size=count, steps_per_execution=1)
+    shape = config.image_shape or _ANY_SHAPE
+    noise = ArrayImages(np.random.RandomState(0).randint(0, config.levels, [count, *shape]).astype(np.uint8))
+    splits = dict.fromkeys(("train", "validation", "test"), "noise")
+    images = ImageData("noise", "noise", noise, noise, noise, config.levels, splits)
+    config.check_images(images)
+    return experiment.build_model(config, images, seed=0), images
+
+
+def measure(name, dtypes, batch_size, seconds, glow=True):
+    """Returns what was measured as a dict of numbers, rates in images/s, measured in turns.
+
+    Args:
+      name: of the config.
+      dtypes: of the convolutions, one network each.
+      batch_size: int.
+      seconds: float, for each rate.
+      glow: Python bool; measure `tfb.Glow` of the same convolution work too.
+    """
+    functions: dict = {}
+    work = {}
+    for dtype in dtypes:
+        model, images = open_model(name, dtype, batch_size)
+        steps, works = _steps(model, images.train.pixels)
+        functions |= {(dtype, phase): step for phase, step in steps.items()}
+        functions |= {(dtype, f"bare_{phase}"): bare(w) for phase, w in works.items()}
+        work[dtype] = {phase: gigamultiplications(w) for phase, w in works.items()}
+    if glow:
+        each = work[dtypes[0]]["log_prob"] * 1e9 / batch_size
+        steps, works = _steps(glow_model(images.image_shape, images.levels, each), images.train.pixels)
+        functions |= {("glow", phase): step for phase, step in steps.items()}
+        work["glow"] = {phase: gigamultiplications(w) for phase, w in works.items()}
+    rates = {key: batch_size * rate for key, rate in turns.rates(functions, seconds).items()}
+    return {
+        "image_shape": images.image_shape,
+        "gigamultiplications_a_batch": work,
+        "images_per_second": {key: {f: r for (k, f), r in rates.items() if k == key} for key in work},
+        "ratios": _ratios(rates, dtypes, glow),
+    }
+
+
+def _steps(model, pixels):
+    """Each phase as a function without arguments, and the convolutions of training and of log_prob."""
+    flow = model.distribution
+    iterator = iter(tf.data.Dataset.from_tensors(tf.constant(pixels)).repeat())
+    train = model.make_train_function()
+    noisy = tf.constant(pixels, tf.float32) + 0.5
+    log_prob = tf.function(lambda: flow.log_prob(noisy))
+    sample = tf.function(lambda: flow.sample(len(pixels)))
+    train(iterator)  # First of all: Glow takes its first scales from the images that it sees.
+    graphs = {"train": model.train_tf_function.get_concrete_function(iterator).graph}
+    graphs["log_prob"] = log_prob.get_concrete_function().graph
+    steps = {"train": lambda: train(iterator), "log_prob": log_prob, "sample": sample}
+    return steps, {phase: convolutions(graph) for phase, graph in graphs.items()}
+
+
+def _ratios(rates, dtypes, glow):
+    ratios = {}
+    for dtype in dtypes:
+        for phase in _PHASES:
+            limit = rates[dtype, "bare_train" if phase == "train" else "bare_log_prob"]
+            ratios[f"{dtype} {phase} / bare convolutions"] = rates[dtype, phase] / limit
+        ratios[f"{dtype} sample / log_prob"] = rates[dtype, "sample"] / rates[dtype, "log_prob"]
+    for dtype in dtypes[1:]:
+        for phase in _PHASES:
+            ratios[f"{phase} {dtype} / {dtypes[0]}"] = rates[dtype, phase] / rates[dtypes[0], phase]
+    if glow:
+        for phase in _PHASES:
+            ratios[f"{dtypes[0]} {phase} / tfb.Glow"] = rates[dtypes[0], phase] / rates["glow", phase]
+    return ratios
+
+
+def table(found):
+    """The result of `measure` as lines for a person."""
+    size = "x".join(str(n) for n in found["image_shape"])
+    yield f"speed, images of {size}" + "".join(f"{name:>12}" for name in ("train", "log_prob", "sample"))
+    for key, rates in found["images_per_second"].items():
+        work = found["gigamultiplications_a_batch"][key]
+        yield f"{key:24}" + "".join(f"{rates[phase]:12,.2f}" for phase in _PHASES) + "   images/s"
+        if "bare_train" in rates:
+            yield f"{'  its convolutions':24}{rates['bare_train']:12,.2f}{rates['bare_log_prob']:12,.2f}"
+        yield f"{'  10 ** 9 products':24}{work['train']:12,.2f}{work['log_prob']:12,.2f}               a batch"
+    for name, ratio in found["ratios"].items():
+        yield f"{name:44}{ratio:8.3f}"

@@ -1,0 +1,29 @@
+"""Rates that can be compared although the machine's speed changes over minutes."""
+
+import statistics
+import time
+
+TURNS = 15
+
+
+def calls_per_second(function, seconds):
+    """Calls a function over and over for so long, at least once."""
+    began, count = time.perf_counter(), 0
+    while not count or time.perf_counter() - began < seconds:
+        function()
+        count += 1
+    return count / (time.perf_counter() - began)
+
+
+def rates(functions, seconds, turns=TURNS):
+    """Returns how often a second each function can be called: the medians of turns that all take one after another.
+
+    Args:
+      functions: dict from names to functions without arguments; each is called once before, to trace.
+      seconds: float, for each, over all turns.
+      turns: int.
+    """
+    for function in functions.values():
+        function()
+    each = [{name: calls_per_second(f, seconds / turns) for name, f in functions.items()} for _ in range(turns)]
+    return {name: statistics.median(turn[name] for turn in each) for name in functions}

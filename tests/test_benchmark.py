@@ -1,0 +1,168 @@
+"""What the benchmark counts and measures; how fast anything is, no test says."""
+
+import dataclasses
+import json
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
+
+from examples import benchmark
+from examples import config as config_lib
+from examples.benchmarks import feed, first_step, glow, speed, turns
+from examples.benchmarks.convolutions import Convolution, bare, convolutions, gigamultiplications
+from tests.models import compiled, images, normal
+
+TINY = dataclasses.replace(
+    config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 0}, batch_size=4
+)
+
+
+def graph(function):
+    return tf.function(function).get_concrete_function().graph
+
+
+def two_layers():
+    """The gradients of a 3x3 and a 1x1 convolution, but for that of the images."""
+    x = tf.ones([2, 4, 4, 3])
+    filters = [tf.Variable(tf.ones([3, 3, 3, 5])), tf.Variable(tf.ones([1, 1, 5, 2]))]
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            h = tf.nn.conv2d(x, filters[0], 1, "SAME")
+            y = tf.reduce_sum(tf.nn.conv2d(tf.nn.relu(h), filters[1], 1, "SAME") ** 2)
+        return tape.gradient(y, filters)
+
+    return gradients
+
+
+def test_convolutions_of_a_graph():
+    first, second = ((2, 4, 4, 3), (3, 3, 3, 5), tf.float32), ((2, 4, 4, 5), (1, 1, 5, 2), tf.float32)
+    found = convolutions(graph(two_layers()))
+    assert found[:2] == [Convolution("Conv2D", *first), Convolution("Conv2D", *second)]
+    assert sorted(found[2:], key=lambda c: (c.images, c.type)) == [
+        Convolution("Conv2DBackpropFilter", *first),
+        Convolution("Conv2DBackpropFilter", *second),
+        Convolution("Conv2DBackpropInput", *second),
+    ]
+    assert found[0].multiplications == 2 * 16 * 9 * 3 * 5
+    assert gigamultiplications(found) == pytest.approx((2 * 2 * 16 * 9 * 15 + 3 * 2 * 16 * 10) / 1e9)
+
+
+def test_convolutions_within_a_branch_are_found():
+    filters = tf.Variable(tf.ones([3, 3, 1, 1]))
+    x = tf.ones([1, 4, 4, 1])
+
+    def branch():
+        return tf.cond(filters[0, 0, 0, 0] > 0, lambda: tf.nn.conv2d(x, filters, 1, "SAME"), lambda: x)
+
+    assert len(convolutions(graph(branch))) == 1
+
+
+def test_strided_convolutions_are_refused():
+    with pytest.raises(ValueError, match="Conv2D: must have stride 1"):
+        convolutions(graph(lambda: tf.nn.conv2d(tf.ones([1, 4, 4, 1]), tf.ones([1, 1, 1, 1]), 2, "SAME")))
+
+
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_bare_convolutions_are_the_same_ones(dtype):
+    work = [dataclasses.replace(w, dtype=dtype) for w in convolutions(graph(two_layers()))]
+    run = bare(work)
+    assert convolutions(run.get_concrete_function().graph) == work
+    assert np.isfinite(run().numpy())
+
+
+def test_a_network_of_a_config_without_its_data():
+    model, noise = speed.open_model("cifar10_small", "float32", count=2)
+    assert noise.image_shape == (32, 32, 3)
+    shape = [2, 32, 32, 3]
+    work = convolutions(graph(lambda: model.distribution.log_prob(tf.fill(shape, 1.5))))
+    # 4 + 2 * 6 couplings, each of 2 blocks: conv_in, 2 + 2 in blocks, 3 taps, conv_out.
+    assert len(work) == 16 * 9
+    assert {w.dtype for w in work} == {tf.float32}
+
+
+@pytest.mark.parametrize("name", [name for name in config_lib.names() if name != "folder"])
+def test_configs_know_their_images(name):
+    config = config_lib.get(name)
+    assert config.image_shape is not None
+    assert config.image_shape[0] % 2 ** (config.flow["num_scales"] - 1) == 0
+
+
+def test_a_config_of_other_images_is_refused():
+    noise = TINY.load(config_lib.Sources())
+    with pytest.raises(ValueError, match=r"`image_shape`=\(9, 9, 1\) and `levels`=17.*\(8, 8, 1\) and 17; correct"):
+        dataclasses.replace(TINY, image_shape=(9, 9, 1)).check_images(noise)
+
+
+def test_glow_has_the_work_that_is_asked_for(monkeypatch):
+    monkeypatch.setattr(glow, "_STEPS_PER_BLOCK", 1)
+    asked = 500_000
+    model = glow.glow_model((8, 8, 1), 17, asked)
+    assert sum(len(network.trainable_variables) for network in model.networks) >= 3 * 6 + 2 * 2
+    held = {id(v) for v in model.trainable_variables}
+    assert all(id(v) in held for network in model.networks for v in network.trainable_variables)
+    found = sum(
+        np.prod(layer.kernel.shape) * np.prod(layer.output_shape[1:3])
+        for network in model.networks
+        for layer in network.layers
+    )
+    assert found == pytest.approx(asked, rel=0.3)  # Hidden channels come by eights.
+
+
+def test_rates():
+    found = turns.rates({"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.01)}, seconds=0.2, turns=2)
+    assert 1 < found["fast"] / found["slow"] < 3
+    assert found["slow"] <= 50
+
+
+def test_training_that_waits_is_seen_to_wait():
+    model = compiled(normal())
+    quick = tf.data.Dataset.from_tensors(images(4)).repeat()
+
+    def slow(batch):
+        time.sleep(0.05)
+        return batch
+
+    late = quick.map(lambda batch: tf.ensure_shape(tf.numpy_function(slow, [batch], tf.uint8), batch.shape))
+    shares = feed.shares_waiting(model, late)
+    assert len(shares) == 10
+    assert all(0.5 < share <= 1 for share in shares)
+    assert np.median(feed.shares_waiting(model, quick)) < 0.5
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(config_lib, "get", lambda name: TINY)
+    monkeypatch.setattr(glow, "_STEPS_PER_BLOCK", 1)
+    path = tmp_path / "figures.json"
+    with flagsaver.flagsaver():
+        flags.FLAGS(["benchmark", "--part=speed", "--part=input", "--seconds=0.1", "--dtype=float32", f"--json={path}"])
+        benchmark.main(["benchmark"])
+    found = json.loads(path.read_text())
+    assert found["batch_size"] == 4
+    speeds = found["speed"]["images_per_second"]
+    assert set(speeds) == {"float32", "glow"}
+    assert found["speed"]["ratios"]["float32 train / bare convolutions"] > 0
+    work = found["speed"]["gigamultiplications_a_batch"]["float32"]
+    assert 2 < work["train"] / work["log_prob"] <= 3
+    assert found["input"]["input_over_training"] > 0
+    table = capsys.readouterr().out
+    for line in ("digits, batches of 4", "its convolutions", "float32 train / tfb.Glow", "waiting for input"):
+        assert line in table
+
+
+def test_a_first_step_that_fails_is_explained():
+    with pytest.raises(RuntimeError, match=r"`config`='typo'.*status 1.*must be one of.*lower `batch_size`"):
+        first_step.measure("typo", "float32", 4)
+
+
+@pytest.mark.slow
+def test_first_step():
+    found = first_step.measure("digits", "float32", 8)
+    assert 0 < found["seconds"] < 300
+    assert found["traces"] == 1
+    assert found["peak_memory"] > 200
+    assert "MiB" in "\n".join(first_step.table({"float32": found}))
