@@ -35,7 +35,9 @@ class WeightAverages(tf_keras.layers.Layer):
         updates = tf.cast(self.num_updates, tf.float32)
         keep = tf.minimum(self.decay, (1.0 + updates) / (10.0 + updates))
         for average, source in zip(self.averages, self._sources, strict=True):
-            average.assign_add(tf.cast(1.0 - keep, average.dtype) * (tf.convert_to_tensor(source) - average))
+            share = tf.cast(1.0 - keep, average.dtype)
+            # average -= share * (average - source), in one kernel less than by `assign_sub`.
+            tf.raw_ops.ResourceApplyGradientDescent(var=average.handle, alpha=share, delta=average - source)
         self.num_updates.assign_add(1)
 
     @contextlib.contextmanager

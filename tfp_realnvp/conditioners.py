@@ -96,6 +96,8 @@ class CouplingNetwork(tf.Module):
         else:
             h = tf.concat([h, -h], -1)
         answer = self.network(tf.nn.relu(h), training, update_statistics, conditioning)
+        if not any(self._padding):
+            return answer
         return tf.concat(
             [tf.pad(part, [[0, 0], [0, 0], [0, 0], self._padding]) for part in tf.split(answer, self.outputs, -1)], -1
         )
