@@ -58,7 +58,7 @@ class Failure(tf.Module):
         """Forgets a failure."""
         self._where.assign([-1, -1, -1])
 
-    def check(self, step, loss, record, gradients, variables):
+    def check(self, step, loss, record, gradients, variables, excused=False):
         """Notes a failure of this step, and returns whether this and all earlier steps were finite (scalar bool).
 
         Args:
@@ -67,6 +67,7 @@ class Failure(tf.Module):
           record: `HealthRecord` of the step.
           gradients: list of tensors, summed over the replicas.
           variables: those that the gradients are of.
+          excused: bool or scalar bool; gradients that are not finite are no failure.
         """
         self._layers = list(record.names)
         self._weights = [v.name for v in variables]
@@ -74,8 +75,9 @@ class Failure(tf.Module):
         # Backpropagation walks from the last layer to the first: the last one in the list failed first.
         # Squares: clipping by the norm makes NaN of a finite gradient whose norm is not.
         squares = 2 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in reversed(gradients)])
-        weights = tf.math.is_finite(squares)
-        finite = tf.reduce_all(layers) & tf.reduce_all(weights) & tf.math.is_finite(tf.reduce_sum(squares))
+        weights = tf.math.is_finite(squares) | excused
+        norm = tf.math.is_finite(tf.reduce_sum(squares)) | excused
+        finite = tf.reduce_all(layers) & tf.reduce_all(weights) & norm
         found = tf.stack([step, _first_false(layers), _first_false(weights)])
         earlier = tf.identity(self._where)
         fine_so_far = earlier[0] < 0

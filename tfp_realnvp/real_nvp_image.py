@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 from tfp_realnvp.batch_norm import FlowBatchNorm
 from tfp_realnvp.checks import check_bool, check_int
@@ -90,7 +91,8 @@ class RealNVPImage(Composition):
           conditioning_size: Python int K; condition every network on a vector [..., K].
           dtype: of pixels, latents, scales, statistics and variables.
           compute_dtype: of the networks' convolutions; `tf.bfloat16` is about twice as fast where hardware has it.
-            Default: `dtype`.
+            Default: that of Keras' mixed precision policy, "mixed_bfloat16" or "mixed_float16", where one is set
+            (`tf_keras.mixed_precision.set_global_policy`), else `dtype`.
           recompute_gradients: Python bool; keep only the couplings' inputs for the backward pass, and compute their
             networks anew, block by block: an eighth to a third of the memory at any number of couplings, for about
             1.45 times the time of a step; the same gradients. First derivatives only.
@@ -100,6 +102,7 @@ class RealNVPImage(Composition):
         Raises:
           ValueError: for a wrong preset, squash or number.
         """
+        compute_dtype = _of_policy(dtype) if compute_dtype is None else compute_dtype
         parameters = dict(locals())
         check_int("channels", channels, 1, meaning="the number of image channels C, e.g. 3 for colour")
         check_int("num_scales", num_scales, 1, meaning="the levels of the flow, e.g. 2")
@@ -214,3 +217,10 @@ class RealNVPImage(Composition):
             if isinstance(m, AffineCoupling) and isinstance(m.mask, Checkerboard) and m.log_scale_gain is not None
         ]
         return tuple(gains + tanh_gains)
+
+
+def _of_policy(dtype):
+    """The compute dtype of Keras' policy, if that is a mixed one for variables of `dtype`."""
+    policy = tf_keras.mixed_precision.global_policy()
+    mixed = policy.compute_dtype != policy.variable_dtype == tf.as_dtype(dtype).name
+    return tf.as_dtype(policy.compute_dtype) if mixed else None

@@ -39,7 +39,8 @@ class FlowModel(tf_keras.Model):
     dataset with `drop_remainder=True`. Equal shares give what one replica gives.
 
     A step with a loss or gradient that is not finite changes no weight, and `fit` raises `FloatingPointError` that
-    names the step and the first layer that was not finite.
+    names the step and the first layer that was not finite. Under the policy "mixed_float16" the loss is scaled, as
+    Keras does it: steps whose gradients are not finite are left out while the scale can be lowered.
 
     >>> flow = RealNVPImage(channels=1, num_scales=1, width=4, residual_blocks=0)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[4, 4, 1])
@@ -127,19 +128,25 @@ class FlowModel(tf_keras.Model):
         step = tf.cast(self.optimizer.iterations, tf.int64)
         context = tf.distribute.get_replica_context()
         variables = self.trainable_variables
+        scaling = self.optimizer if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer) else None
         with tf.GradientTape() as tape, health.recording() as record:
             pixels = self._pixels(images, step, 0)
             log_prob = image_log_prob(self.distribution, pixels, training=True, conditioning=conditioning)
             weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
             objective = self._penalty() - tf.reduce_mean(weighted)
             share = objective / context.num_replicas_in_sync
-        gradients = tape.gradient(share, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            scaled = share if scaling is None else scaling.get_scaled_loss(share)
+        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        if scaling is not None:
+            gradients = scaling.get_unscaled_gradients(gradients)
         if context.num_replicas_in_sync > 1:
             # The loss too: replicas that disagree on whether the step failed would part for ever.
             gradients, record.sums, share = context.all_reduce(
                 tf.distribute.ReduceOp.SUM, [gradients, record.sums, share]
             )
-        finite = self._failure.check(step, share, record, gradients, variables)
+        # Keras' loss scaling tries scales until gradients are finite, and leaves out the steps in which they are not.
+        excused = False if scaling is None else scaling.loss_scale > 1
+        finite = self._failure.check(step, share, record, gradients, variables, excused)
         context.merge_call(self._apply, args=(finite, gradients))
         return self._update_metrics(objective, log_prob, weights)
 

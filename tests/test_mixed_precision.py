@@ -1,0 +1,95 @@
+"""Networks in half precision: by Keras' policy, and as good as in float32."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tests import models
+from tfp_realnvp import FlowModel, RealNVPImage, ResidualNetwork
+
+tfd = tfp.distributions
+
+
+@contextlib.contextmanager
+def _policy(name):
+    tf_keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
+
+
+def _compute_dtypes(flow):
+    return {part.compute_dtype for part in flow.submodules if isinstance(part, ResidualNetwork)}
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_policy_is_that_of_the_networks(dtype):
+    with _policy(f"mixed_{dtype}"):
+        flow = RealNVPImage(1, num_scales=1, width=2, residual_blocks=0)
+        double = RealNVPImage(1, num_scales=1, width=2, residual_blocks=0, dtype=tf.float64)
+        own = RealNVPImage(1, num_scales=1, width=2, residual_blocks=0, compute_dtype=tf.float32)
+    assert _compute_dtypes(flow) == {tf.as_dtype(dtype)}
+    assert _compute_dtypes(double) == {tf.float64}
+    assert _compute_dtypes(own) == {tf.float32}
+    assert {v.dtype for v in flow.variables} == {tf.float32}
+    x = tf.constant(models.images(2), tf.float32)
+    assert flow.inverse(x).dtype == flow.inverse_log_det_jacobian(x).dtype == tf.float32
+    assert flow.parameters["compute_dtype"] == tf.as_dtype(dtype)  # What `copy` and `save_flow` go by.
+
+
+def _smooth_images(count):
+    """Half of the pixels follow from the others, so that there is something to learn."""
+    images = models.images(count)
+    images[:, :, 1::2] = images[:, :, ::2] // 2 + 64
+    return images
+
+
+# With float16 steps are left out until the scale of the loss is found.
+@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.01), ("float16", 0.05)])
+def test_training_is_as_good(dtype, tolerance):
+    bits = {}
+    for policy in ("float32", f"mixed_{dtype}"):
+        tf_keras.utils.set_random_seed(0)
+        with _policy(policy):
+            model = FlowModel(models.flow(width=8, residual_blocks=1))
+            model.compile()
+        first = model.evaluate(_smooth_images(256), batch_size=64, verbose=0, return_dict=True)["bits_per_dim"]
+        model.fit(_smooth_images(256), batch_size=64, epochs=30, shuffle=False, verbose=0)
+        last = model.evaluate(_smooth_images(256), batch_size=64, verbose=0, return_dict=True)["bits_per_dim"]
+        assert last < first - 0.3
+        bits[policy] = last
+    assert abs(bits["float32"] - bits[f"mixed_{dtype}"]) < tolerance
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_one_set_of_weights_scores_alike(dtype):
+    ours, theirs = models.flow(residual_blocks=1), models.flow(residual_blocks=1, compute_dtype=dtype)
+    for i, (a, b) in enumerate(zip(ours.trainable_variables, theirs.trainable_variables, strict=True)):
+        a.assign_add(0.1 * tf.random.stateless_normal(a.shape, [i, 0]))
+        b.assign(a)
+    bits = [compiled.predict(models.images(64), verbose=0) for compiled in map(models.compiled, (ours, theirs))]
+    np.testing.assert_allclose(*map(np.mean, bits), atol=0.005)
+
+
+def test_loss_scaling_finds_its_scale_and_counts_what_it_leaves_out():
+    optimizer = tf_keras.mixed_precision.LossScaleOptimizer(tf_keras.optimizers.Adam(1e-3), initial_scale=2.0**40)
+    model = models.compiled(models.flow(compute_dtype=tf.float16), optimizer=optimizer)
+    before = models.values(model.distribution.trainable_variables)
+    model.fit(models.images(8), batch_size=8, epochs=40, verbose=0)  # Not all steps are finite; no error.
+    assert float(optimizer.loss_scale) < 2.0**40
+    after = models.values(model.distribution.trainable_variables)
+    assert all(np.isfinite(v).all() for v in after)
+    assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_a_loss_that_is_not_finite_is_an_error_whatever_the_scale():
+    optimizer = tf_keras.mixed_precision.LossScaleOptimizer(tf_keras.optimizers.Adam(1e-3))
+    model = models.compiled(models.flow(compute_dtype=tf.float16), optimizer=optimizer)
+    model.distribution.trainable_variables[0].assign(np.nan * model.distribution.trainable_variables[0])
+    with pytest.raises(FloatingPointError, match="step 1"):
+        model.fit(models.images(8), verbose=0)
