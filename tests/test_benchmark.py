@@ -7,13 +7,11 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 
-from examples import benchmark
 from examples import config as config_lib
 from examples.benchmarks import feed, first_step, glow, speed, turns
 from examples.benchmarks.convolutions import Convolution, bare, convolutions, gigamultiplications
+from tests import commands
 from tests.models import compiled, images, normal
 
 TINY = dataclasses.replace(
@@ -134,13 +132,13 @@ def test_training_that_waits_is_seen_to_wait():
     assert np.median(feed.shares_waiting(model, quick)) < 0.5
 
 
-def test_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(config_lib, "get", lambda name: TINY)
-    monkeypatch.setattr(glow, "_STEPS_PER_BLOCK", 1)
+def test_the_command(tmp_path):
     path = tmp_path / "figures.json"
-    with flagsaver.flagsaver():
-        flags.FLAGS(["benchmark", "--part=speed", "--part=input", "--seconds=0.1", "--dtype=float32", f"--json={path}"])
-        benchmark.main(["benchmark"])
+    program = "from examples import benchmark\nfrom examples.benchmarks import glow\nglow._STEPS_PER_BLOCK = 1\n"
+    arguments = ["--part=speed", "--part=input", "--seconds=0.1", "--dtype=float32", "--batch_size=4", f"--json={path}"]
+    process = commands.python(commands.SMALL + program + "app.run(benchmark.main)", *arguments)
+    table, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
     found = json.loads(path.read_text())
     assert found["batch_size"] == 4
     speeds = found["speed"]["images_per_second"]
@@ -149,7 +147,6 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     work = found["speed"]["gigamultiplications_a_batch"]["float32"]
     assert 2 < work["train"] / work["log_prob"] <= 3
     assert found["input"]["input_over_training"] > 0
-    table = capsys.readouterr().out
     for line in ("digits, batches of 4", "its convolutions", "float32 train / tfb.Glow", "waiting for input"):
         assert line in table
 

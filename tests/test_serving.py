@@ -332,8 +332,10 @@ def _mixed(count=40):
     return requests
 
 
-@pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("how", ["session", "python"])
+@pytest.mark.parametrize(
+    ("how", "count"),
+    [("session", 400), *(pytest.param(how, 10_000, marks=pytest.mark.slow) for how in ("session", "python"))],
+)
 def test_soak(plain, tmp_path, how, count):
     result = _alone(tmp_path, f"soak_{how}", plain[1], _mixed(), count, 4)
     assert result["wrong"] == []
