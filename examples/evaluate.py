@@ -58,9 +58,9 @@ def _evaluate():
     files = {}
     if FLAGS.per_image:
         files["per image"] = opened.run.directory / f"per_image_{FLAGS.split}.csv"
-        evaluation.write(files["per image"], _table(per_image))
+        run_lib.write(files["per image"], _table(per_image))
     files["result"] = opened.run.result(FLAGS.split)
-    evaluation.write(files["result"], json.dumps(result, indent=1) + "\n")
+    run_lib.write(files["result"], json.dumps(result, indent=1) + "\n")
     return result, files
 
 

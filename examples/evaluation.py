@@ -141,18 +141,6 @@ def report(result):
     return line
 
 
-def write(path, text):
-    """Writes a text file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    except OSError as error:
-        raise OSError(f"{path} can't be written ({error.strerror}); free space, and run the command again.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _mean(values):
     return {"bits_per_dim": float(values.mean()), "standard_error": float(values.std() / math.sqrt(len(values)))}
 

@@ -38,7 +38,7 @@ class Settings:
 
     def write(self, path):
         """Writes the settings as JSON, for the commands that take a run."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n")
+        run_lib.write(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path):

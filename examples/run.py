@@ -43,6 +43,18 @@ class Run:
         return self.directory / f"result_{split}.json"
 
 
+def write(path, text):
+    """Writes a text file, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise OSError(f"{path} can't be written ({error.strerror}); free space, and run the command again.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def check_directory(directory):
     """Raises if something else lies there or nothing can be written to it; creates nothing.
 

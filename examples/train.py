@@ -161,7 +161,7 @@ def main(argv):
         train(opened, strategy)
         seconds = time.time() - began
         result, _ = evaluation.evaluate(opened, "test", "python -m examples.train", count=config.test_images)
-        evaluation.write(run.result("test"), json.dumps(result, indent=1) + "\n")
+        run_lib.write(run.result("test"), json.dumps(result, indent=1) + "\n")
     except KeyboardInterrupt:
         print(f"\nstopped; the same command resumes from {manager.latest_checkpoint}", flush=True)
         sys.exit(130)

@@ -4,12 +4,14 @@ import dataclasses
 import json
 import math
 import pathlib
+import shlex
 import sys
 
 import numpy as np
 import tensorflow as tf
 
-from examples import evaluation, plots
+from examples import plots
+from examples import run as run_lib
 from examples.data import eval_batches
 from examples.data.image_data import import_extra
 from examples.experiment import Experiment
@@ -127,9 +129,9 @@ class Figure:
             "temperature": self.temperature,
             "batch_statistics": self.batch_statistics,
             "training_command": opened.settings.command,
-            "command": " ".join(["python -m examples.figures", *sys.argv[1:]]),
+            "command": f"python -m examples.figures {shlex.join(sys.argv[1:])}",
         }
-        evaluation.write(self.directory / f"{self.name}.json", json.dumps(record, indent=1) + "\n")
+        run_lib.write(self.directory / f"{self.name}.json", json.dumps(record, indent=1) + "\n")
         return record
 
     def sheet(self, images, columns=None, min_side=64):

@@ -3,6 +3,7 @@
 import json
 import math
 import pathlib
+import shlex
 import sys
 import time
 
@@ -11,7 +12,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from examples import evaluation, plots
+from examples import plots
+from examples import run as run_lib
 from examples.data.image_data import check_int, import_extra
 from tfp_realnvp import AffineCoupling, ChannelHalves, Composition
 
@@ -188,10 +190,10 @@ def make(directory, seed=0, steps=STEPS):
         "steps": steps,
         "seconds": round(seconds, 1),
         "seed": seed,
-        "command": " ".join(["python -m examples.figures", *sys.argv[1:]]),
+        "command": f"python -m examples.figures {shlex.join(sys.argv[1:])}",
     }
     plots.write_png(directory / "toy.png", picture)
-    evaluation.write(directory / "toy.json", json.dumps(record, indent=1) + "\n")
+    run_lib.write(directory / "toy.json", json.dumps(record, indent=1) + "\n")
     print(
         f"toy: held-out log density {record['held_out_nats']:.3f} +- {record['standard_error']:.3f} nats (at best "
         f"{record['true_nats']:.3f}), density integrates to {record['density_integral']:.4f}; "
