@@ -103,7 +103,7 @@ class Signatures(tf.Module):
             prior = {"latents": latents["latents"].meaning}
             bodies["encode"] = (self._encode, real | conditioning | seed | dequantize, prior)
             bodies["decode"] = (self._decode, latents | conditioning, {"pixels": coded["pixels"].meaning})
-        table = {n: Signature(_function(n, *entry), *entry[1:]) for n, entry in bodies.items()}
+        table = {n: Signature(_function(n, body, i), i, outputs) for n, (body, i, outputs) in bodies.items()}
         units = {f"{n} {k}: {unit}": unit for n, signature in table.items() for k, unit in _units(signature)}
         tell = _function("units", lambda: {k: tf.constant(unit) for k, unit in units.items()}, {})
         return table | {"units": Signature(tell, {}, {})}
@@ -206,7 +206,7 @@ def _require(value, condition, rule, *values):
         return tf.identity(value)
 
 
-def _function(name, body, inputs, outputs=None):
+def _function(name, body, inputs):
     """A `tf.function` of `inputs`, whose defaults a SavedModel keeps."""
 
     def call(*args):
