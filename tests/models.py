@@ -36,21 +36,21 @@ def flow(**options):
     return on_prior(RealNVPImage(1, **options))
 
 
-def one_coupling(residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False):
+def one_coupling(
+    residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False, dtype=tf.float32
+):
     """The smallest that has a network, running statistics and layers that report their health."""
     mask, options = Checkerboard(), PRESETS[preset]
-    statistics, recompute = (
-        {"running_average": options["running_average"]},
-        {"recompute_gradients": recompute_gradients},
-    )
+    statistics = {"running_average": options["running_average"]}
+    common = {"recompute_gradients": recompute_gradients, "dtype": dtype}
     with tf.name_scope("tiny"):
         network = CouplingNetwork(
-            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics, **recompute
+            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics, **common
         )
         parts = [
             PixelLogit(squash=options["squash"]),
-            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling", **recompute),
-            FlowBatchNorm(1, mask, name="norm", **statistics, **recompute),
+            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling", **common),
+            FlowBatchNorm(1, mask, name="norm", **statistics, **common),
         ]
         bijector = Composition(parts, name="tiny")
     bijector.regularized_variables = [v for v in network.trainable_variables if "gain" in v.name]
@@ -58,7 +58,7 @@ def one_coupling(residual_blocks=0, preset="released", conditioning_size=None, r
 
 
 def tiny(**options):
-    return on_prior(one_coupling(**options))
+    return on_prior(one_coupling(**options), options.get("dtype", tf.float32))
 
 
 def normal():

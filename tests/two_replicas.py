@@ -34,7 +34,7 @@ def batches(count, size=8):
 
 
 def make(preset, optimizer, initial=None, recompute_gradients=False):
-    distribution = tiny(preset=preset, residual_blocks=1, recompute_gradients=recompute_gradients)
+    distribution = tiny(preset=preset, residual_blocks=1, dtype=tf.float64, recompute_gradients=recompute_gradients)
     for v, value in zip(distribution.variables, initial or values(distribution.variables), strict=True):
         v.assign(value)
     return compiled(distribution, optimizer=OPTIMIZERS[optimizer](), averaging=0.5, l2=0.1)

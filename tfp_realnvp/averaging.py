@@ -6,7 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from tfp_realnvp.checks import check_number
-from tfp_realnvp.variables import replica_local
+from tfp_realnvp.replicas import replica_local
 
 
 class WeightAverages(tf_keras.layers.Layer):

@@ -9,7 +9,7 @@ from tfp_realnvp.checks import check_bool, check_float_type, check_int, check_nu
 from tfp_realnvp.image_bijector import ImageBijector
 from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
 from tfp_realnvp.recomputation import read_once, recomputing
-from tfp_realnvp.variables import replica_local
+from tfp_realnvp.replicas import in_several_replicas, replica_local, sum_over_replicas
 
 _record: contextvars.ContextVar[list | None] = contextvars.ContextVar("tfp_realnvp_statistics", default=None)
 
@@ -100,15 +100,9 @@ class RunningStatistics(tf.Module):
         # Sums rather than means, since the last batch may be split unevenly.
         count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
         sums = tf.concat([count * mean, count * (variance + mean**2), count[tf.newaxis]], 0)
-        sums = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, sums)
+        sums = sum_over_replicas(sums)
         mean, square = tf.split(sums[:-1] / sums[-1], 2)
         return mean, tf.maximum(square - mean**2, 0.0)
-
-
-def in_several_replicas():
-    """Whether this code runs in one of several replicas of a `tf.distribute` strategy."""
-    context = tf.distribute.get_replica_context()
-    return context is not None and context.num_replicas_in_sync > 1
 
 
 class FlowBatchNorm(ImageBijector):

@@ -5,7 +5,7 @@ import contextvars
 
 import tensorflow as tf
 
-from tfp_realnvp.variables import replica_local
+from tfp_realnvp.replicas import replica_local
 
 
 class HealthRecord:

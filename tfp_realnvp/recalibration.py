@@ -4,10 +4,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.batch_norm import RunningStatistics, in_several_replicas, recording_statistics
+from tfp_realnvp.batch_norm import RunningStatistics, recording_statistics
 from tfp_realnvp.checks import check_input_type
 from tfp_realnvp.image_bijector import image_log_prob
 from tfp_realnvp.likelihood import bits_per_dim
+from tfp_realnvp.replicas import in_several_replicas
 
 
 def recalibrate(distribution, batches):

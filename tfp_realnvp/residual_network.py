@@ -4,10 +4,11 @@ import math
 
 import tensorflow as tf
 
-from tfp_realnvp.batch_norm import RunningStatistics, in_several_replicas
+from tfp_realnvp.batch_norm import RunningStatistics
 from tfp_realnvp.checks import check_bool, check_float_type, check_int
 from tfp_realnvp.description import parameters_of
 from tfp_realnvp.recomputation import recomputed
+from tfp_realnvp.replicas import in_several_replicas
 
 
 class WeightNormConv(tf.Module):

@@ -20,7 +20,8 @@ from tfp_realnvp.checks import (
 from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
-from tfp_realnvp.variables import group_variables, replica_local
+from tfp_realnvp.replicas import replica_local, sum_over_replicas
+from tfp_realnvp.variables import group_variables
 
 
 class FlowModel(tf_keras.Model):
@@ -139,11 +140,8 @@ class FlowModel(tf_keras.Model):
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if scaling is not None:
             gradients = scaling.get_unscaled_gradients(gradients)
-        if context.num_replicas_in_sync > 1:
-            # The loss too: replicas that disagree on whether the step failed would part for ever.
-            gradients, record.sums, share = context.all_reduce(
-                tf.distribute.ReduceOp.SUM, [gradients, record.sums, share]
-            )
+        # The loss too: replicas that disagree on whether the step failed would part for ever.
+        gradients, record.sums, share = sum_over_replicas([gradients, record.sums, share])
         # Keras' loss scaling tries scales until gradients are finite, and leaves out the steps in which they are not.
         excused = False if scaling is None else scaling.loss_scale > 1
         finite = self._failure.check(step, share, record, gradients, variables, excused)

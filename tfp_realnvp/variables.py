@@ -1,18 +1,7 @@
-"""Variables as `tf.distribute` and Keras need them."""
+"""Variables as Keras sees them."""
 
 import tensorflow as tf
 import tf_keras
-
-
-def replica_local(initial, name):
-    """A variable that training moves but no optimizer: every replica updates its own, all alike."""
-    return tf.Variable(
-        initial,
-        trainable=False,
-        name=name,
-        synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-    )
 
 
 class VariableGroup(tf_keras.layers.Layer):
