@@ -67,7 +67,7 @@ class RunningStatistics(tf.Module):
           update: Python bool; in training, move the running statistics by one step.
         """
         if not training:
-            return self._running()
+            return self.running()
         return self.blend(*self.of_batch(tf.cast(x, self.mean.dtype)), update=update)
 
     def blend(self, mean, variance, *, update):
@@ -78,7 +78,7 @@ class RunningStatistics(tf.Module):
             if update:
                 record.append((self, mean, variance))
             return mean, variance
-        old_mean, old_variance = self._running()
+        old_mean, old_variance = self.running()
         new_mean = self.momentum * old_mean + (1 - self.momentum) * mean
         new_variance = self.momentum * old_variance + (1 - self.momentum) * variance
         if update:
@@ -87,7 +87,8 @@ class RunningStatistics(tf.Module):
             self.variance.assign(tf.where(finite, tf.stop_gradient(new_variance), self.variance))
         return (new_mean, new_variance) if self.running_average else (mean, variance)
 
-    def _running(self):
+    def running(self):
+        """Returns the running mean and variance [C]."""
         return read_once(lambda: (tf.convert_to_tensor(self.mean), tf.convert_to_tensor(self.variance)))
 
     @staticmethod

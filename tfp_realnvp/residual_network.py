@@ -34,14 +34,23 @@ class WeightNormConv(tf.Module):
             )
             self.bias = tf.Variable(tf.zeros([channels_out], dtype), name="bias") if bias else None
 
-    def __call__(self, x):
-        """Maps [N, H, W, channels_in] to [N, H, W, channels_out] in the dtype of `x`."""
+    def __call__(self, x, norm=None):
+        """Maps [N, H, W, channels_in] to [N, H, W, channels_out] in the dtype of `x`.
+
+        With `norm`, a `BatchNorm`, the output is normalised by its running statistics, at no cost: they are folded
+        into filters and bias.
+        """
         filters = tf.convert_to_tensor(self.filters)
         scale = tf.math.rsqrt(tf.reduce_sum(filters**2, [0, 1, 2]))
         if self.gain is not None:
             scale *= self.gain
+        bias = self.bias
+        if norm is not None:
+            norm_scale, shift = norm.affine(*norm.statistics.running())
+            scale *= norm_scale
+            bias = shift if bias is None else bias * norm_scale + shift
         y = tf.nn.conv2d(x, tf.cast(filters * scale, x.dtype), strides=1, padding="SAME")
-        return y if self.bias is None else tf.nn.bias_add(y, tf.cast(self.bias, x.dtype))
+        return y if bias is None else tf.nn.bias_add(y, tf.cast(bias, x.dtype))
 
 
 class BatchNorm(tf.Module):
@@ -64,8 +73,13 @@ class BatchNorm(tf.Module):
         mean, variance = self.statistics(x, training=training, update=update)
         if not training and fusable:
             return self._kernel(x, is_training=False, mean=mean, variance=variance)[0]
+        scale, shift = self.affine(mean, variance)
+        return x * tf.cast(scale, x.dtype) + tf.cast(shift, x.dtype)
+
+    def affine(self, mean, variance):
+        """Scale and shift [C] that normalise what has these statistics."""
         scale = tf.math.rsqrt(variance + self.epsilon)
-        return x * tf.cast(scale, x.dtype) + tf.cast(self.offset - mean * scale, x.dtype)
+        return scale, self.offset - mean * scale
 
     def _fused(self, x, update):
         """The same with the batch's own statistics."""
@@ -183,7 +197,8 @@ class ResidualNetwork(tf.Module):
             return tf.nn.relu(h if norm is None else norm(h, training=training, update=update_statistics))
 
         def residual(h, norm_0, conv_0, norm_1, conv_1):
-            return conv_1(normalized(norm_1, conv_0(normalized(norm_0, h))))
+            h = normalized(norm_0, h)
+            return conv_1(normalized(norm_1, conv_0(h)) if training else tf.nn.relu(conv_0(h, norm_1)))
 
         h = self.conv_in(tf.cast(x, self.compute_dtype))
         if self.conditioning_weights is not None:
