@@ -84,7 +84,7 @@ class Comparison:
         print(f"{'ok  ' if good else 'FAIL'} {error:.1e} (at most {tolerance:.0e})  {name}")
 
 
-def load(recorded):
+def load(recorded, **options):
     """Returns the released flow and its distribution with the recorded variables, and {their name: our variable}."""
     flow = tfp_realnvp.RealNVPImage(
         channels=recorded["pixels"].shape[-1],
@@ -92,6 +92,7 @@ def load(recorded):
         width=int(recorded["meta/base_width"]),
         residual_blocks=int(recorded["meta/residual_blocks"]),
         preset="released",
+        **options,
     )
     ours = {v.name.removeprefix(f"{flow.name}/").removesuffix(":0"): v for v in flow.variables}
     pairs = {}
@@ -109,46 +110,59 @@ def load(recorded):
     return flow, tfp.distributions.TransformedDistribution(prior, flow), pairs
 
 
-def compare(path):
-    """Prints all comparisons with the file at `path`; returns the names of those that failed."""
+def compare(path, transform=lambda function: function, **options):
+    """Prints all comparisons with the file at `path`; returns the names of those that failed.
+
+    Args:
+      path: of a recorded file.
+      transform: of the functions that compute, e.g. `tf.function`.
+      **options: of `RealNVPImage`, that must change no number.
+    """
     with np.load(path) as file:
         recorded = dict(file)
-    flow, distribution, pairs = load(recorded)
+    flow, distribution, pairs = load(recorded, **options)
     check = Comparison()
     pixels = tf.constant(recorded["pixels"] + recorded["noise"], tf.float32)
     event_shape = pixels.shape[1:]
-    dimensions = event_shape.num_elements()
+    to_unit = event_shape.num_elements() * np.log(256.0)  # Their likelihood is of pixels / 256.
     logit, level = flow.parts
-
-    y = logit.inverse(pixels)
-    check("y", y, recorded["y"])
-    to_unit = dimensions * np.log(256.0)  # Their likelihood is of pixels / 256.
-    check("preprocess_log_det", logit.inverse_log_det_jacobian(pixels, 3) + to_unit, recorded["preprocess_log_det"])
-    check("eval_z", flow.inverse(pixels), recorded["eval_z"])
-    check("eval_log_det", level.inverse_log_det_jacobian(y, 3), recorded["eval_log_det"])
-    log_prob = distribution.log_prob(pixels)
-    check("eval_log_likelihood", log_prob + to_unit, recorded["eval_log_likelihood"])
-    bits = tf.reduce_mean(tfp_realnvp.bits_per_dim(log_prob, event_shape))
-    check("eval_bits_per_dim", bits, recorded["eval_bits_per_dim"])
-    check("decode_y", level.forward(tf.constant(recorded["decode_z"])), recorded["decode_y"])
-
-    with tf.GradientTape() as tape:
-        z = flow.inverse(pixels, training=True)
-        log_det = flow.inverse_log_det_jacobian(pixels, 3, training=True)
-        log_prob = distribution.distribution.log_prob(z) + log_det
-        l2_sum = tf.add_n([tf.reduce_sum(v**2) for v in flow.regularized_variables])
-        loss = -tf.reduce_mean(log_prob + to_unit) + L2 * l2_sum
-    check("train_z", z, recorded["train_z"])
-    preprocessing = logit.inverse_log_det_jacobian(pixels, 3)
-    check("train_log_det", log_det - preprocessing, recorded["train_log_det"])
-    check("train_log_likelihood", log_prob + to_unit, recorded["train_log_likelihood"])
-    bits = tf.reduce_mean(tfp_realnvp.bits_per_dim(log_prob, event_shape))
-    check("train_bits_per_dim", bits, recorded["train_bits_per_dim"])
-    check("train_l2_sum", l2_sum, recorded["train_l2_sum"])
-
     gradients = {key.removeprefix("gradient/"): value for key, value in recorded.items() if key.startswith("gradient/")}
+
+    def evaluation():
+        y = logit.inverse(pixels)
+        log_prob = distribution.log_prob(pixels)
+        return {
+            "y": y,
+            "preprocess_log_det": logit.inverse_log_det_jacobian(pixels, 3) + to_unit,
+            "eval_z": flow.inverse(pixels),
+            "eval_log_det": level.inverse_log_det_jacobian(y, 3),
+            "eval_log_likelihood": log_prob + to_unit,
+            "eval_bits_per_dim": tf.reduce_mean(tfp_realnvp.bits_per_dim(log_prob, event_shape)),
+            "decode_y": level.forward(tf.constant(recorded["decode_z"])),
+        }
+
+    def training():
+        with tf.GradientTape() as tape:
+            z = flow.inverse(pixels, training=True)
+            log_det = flow.inverse_log_det_jacobian(pixels, 3, training=True)
+            log_prob = distribution.distribution.log_prob(z) + log_det
+            l2_sum = tf.add_n([tf.reduce_sum(v**2) for v in flow.regularized_variables])
+            loss = -tf.reduce_mean(log_prob + to_unit) + L2 * l2_sum
+        values = {
+            "train_z": z,
+            "train_log_det": log_det - logit.inverse_log_det_jacobian(pixels, 3),
+            "train_log_likelihood": log_prob + to_unit,
+            "train_bits_per_dim": tf.reduce_mean(tfp_realnvp.bits_per_dim(log_prob, event_shape)),
+            "train_l2_sum": l2_sum,
+        }
+        return values, tape.gradient(loss, [pairs[name] for name in gradients])
+
+    for name, value in transform(evaluation)().items():
+        check(name, value, recorded[name])
+    values, ours = transform(training)()
+    for name, value in values.items():
+        check(name, value, recorded[name])
     floor = 1e-3 * max(np.max(np.abs(g)) for g in gradients.values())
-    ours = tape.gradient(loss, [pairs[name] for name in gradients])
     for (name, theirs), gradient in zip(gradients.items(), ours, strict=True):
         check(f"gradient/{name}", gradient, theirs, GRADIENT_TOLERANCE, floor)
     for key, value in recorded.items():

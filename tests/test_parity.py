@@ -1,9 +1,11 @@
 """Equal to the authors' program, by numbers that were recorded from it."""
 
+import functools
 import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests import authors_parity
 from tests.authors_parity import load, our_name, part_of
@@ -17,6 +19,20 @@ needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="the authors' rec
 @needs_golden
 def test_equal_to_the_authors_program():
     assert authors_parity.compare(GOLDEN) == []
+
+
+@needs_golden
+@pytest.mark.parametrize(
+    ("compiled", "options"),
+    [
+        pytest.param(False, {"recompute_gradients": True}, id="recomputed"),
+        pytest.param(True, {}, id="xla", marks=pytest.mark.slow),
+        pytest.param(True, {"recompute_gradients": True}, id="xla_recomputed", marks=pytest.mark.slow),
+    ],
+)
+def test_equal_in_every_mode(compiled, options):
+    transform = functools.partial(tf.function, jit_compile=compiled)
+    assert authors_parity.compare(GOLDEN, transform, **options) == []
 
 
 @needs_golden
