@@ -1,4 +1,4 @@
-"""Measures a config in one run: its network beside the network's convolutions and `tfb.Glow`; its input.
+"""Measures a config in one run: its network beside the network's convolutions and `tfb.Glow`, under XLA; its input.
 
     python -m examples.benchmark --config=cifar10_small --data_dir=DIR
 
@@ -16,9 +16,9 @@ from absl import app, flags, logging
 
 from examples import config as config_lib
 from examples import experiment
-from examples.benchmarks import feed, first_step, speed
+from examples.benchmarks import compiled, feed, first_step, speed
 
-_PARTS = ("speed", "start", "input")
+_PARTS = ("speed", "start", "input", "xla")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_lib.names())}.")
@@ -27,13 +27,14 @@ flags.DEFINE_multi_enum(
     list(_PARTS),
     _PARTS,
     "What to measure; may be given several times. speed: training, log_prob, sample. start: time to the first step, "
-    "memory. input: what the data deliver.",
+    "memory. input: what the data deliver. xla: training, log_prob, sample compiled by XLA, beside the plain ones.",
 )
 flags.DEFINE_multi_enum(
     "dtype",
     ["float32", "bfloat16"],
     ["float32", "bfloat16", "float16"],
-    "Of the convolutions, in the parts speed and start; may be given several times, the first one is the measure.",
+    "Of the convolutions, in the parts speed and start; may be given several times, the first one is the measure, and "
+    "the only one in the part xla.",
 )
 flags.DEFINE_bool("glow", True, "Measure tfb.Glow of the same convolution work beside it.")
 flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets, for the input. Default: TFDS's own.")
@@ -60,6 +61,9 @@ def measure():
     if "speed" in FLAGS.part:
         found = speed.measure(FLAGS.config, FLAGS.dtype, batch_size, FLAGS.seconds, glow=FLAGS.glow)
         yield "speed", found, speed.table(found)
+    if "xla" in FLAGS.part:
+        found = compiled.measure(FLAGS.config, FLAGS.dtype[0], batch_size, FLAGS.seconds)
+        yield "xla", found, compiled.table(found)
 
 
 def main(argv):

@@ -11,3 +11,12 @@ import tf_keras
 @pytest.fixture(autouse=True)
 def _seed():
     tf_keras.utils.set_random_seed(1)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Prints the speeds that tests recorded: no test fails for one."""
+    properties = [property for report in terminalreporter.getreports("passed") for property in report.user_properties]
+    lines = sorted(text for name, text in properties if name == "speed")
+    if lines:
+        terminalreporter.section("speed")
+        terminalreporter.write("\n".join(lines) + "\n")

@@ -3,16 +3,17 @@
 import dataclasses
 import json
 import time
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from examples import config as config_lib
-from examples.benchmarks import feed, first_step, glow, speed, turns
+from examples import data
+from examples.benchmarks import compiled, feed, first_step, glow, speed, turns
 from examples.benchmarks.convolutions import Convolution, bare, convolutions, gigamultiplications
-from tests import commands
-from tests.models import compiled, images, normal
+from tests import commands, models
 
 TINY = dataclasses.replace(
     config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 0}, batch_size=4
@@ -117,9 +118,41 @@ def test_rates():
     assert found["slow"] <= 50
 
 
+def by_xla(function, *arguments):
+    """Whether a `tf.function`, or one that it calls, is compiled by XLA."""
+    concrete = function.get_concrete_function(*arguments)
+    called = concrete.graph.as_graph_def().library.function
+    return any(one.attr["_XlaMustCompile"].b for one in (concrete.function_def, *called))
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_xla_compiles_every_phase_where_it_is_asked_to(jit_compile):
+    model = models.compiled(models.tiny())
+    steps = speed.steps(model, models.images(4), jit_compile)
+    assert tuple(steps) == speed.PHASES
+    train = steps.pop("train")
+    assert by_xla(train.func, *train.args) == jit_compile
+    assert [by_xla(step) for step in steps.values()] == [jit_compile] * 2
+
+
+def test_speed_under_xla(monkeypatch):
+    noise = types.SimpleNamespace(train=data.ArrayImages(models.images(4)), image_shape=models.SHAPE)
+    monkeypatch.setattr(speed, "open_model", lambda *_: (models.compiled(models.tiny()), noise))
+    found = compiled.measure("digits", "float32", 4, seconds=0.1)
+    rates, first = found["images_per_second"], found["first_call_seconds"]
+    for phase in speed.PHASES:
+        assert found["xla_over_plain"][phase] == rates["xla"][phase] / rates["plain"][phase]
+        for kind in ("xla", "plain"):
+            assert 0 < rates[kind][phase] < np.inf
+            assert first[kind][phase] > 4 / rates[kind][phase]  # Tracing is in it.
+    table = "\n".join(compiled.table(found))
+    assert "XLA, float32, images of 4x4x1" in table
+    assert f"{found['xla_over_plain']['sample']:.3f}" in table
+
+
 def test_training_that_waits_is_seen_to_wait():
-    model = compiled(normal())
-    quick = tf.data.Dataset.from_tensors(images(4)).repeat()
+    model = models.compiled(models.normal())
+    quick = tf.data.Dataset.from_tensors(models.images(4)).repeat()
 
     def slow(batch):
         time.sleep(0.05)

@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from examples import config as config_lib
+from examples.benchmarks import speed, turns
 from tests import models
 from tfp_realnvp import PRESETS, Adam, FlowModel, RealNVPImage
 
@@ -20,11 +21,11 @@ NETWORKS = {name: dict(flow) for flow, name in FLOWS.items()}
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_training_step_compiles_and_is_the_plain_one(name, preset):
+def test_the_training_step_compiles_and_is_the_plain_one(name, preset, record_property):
     flow = NETWORKS[name] | {"preset": preset}
     side = 2 ** flow["num_scales"]
     images = np.random.RandomState(0).randint(0, 256, [8, side, side, 1]).astype(np.uint8)
-    trained = []
+    trained, steps = [], {}
     for jit_compile in (True, False):
         tf.random.set_seed(0)
         prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=images.shape[1:])
@@ -33,8 +34,16 @@ def test_the_training_step_compiles_and_is_the_plain_one(name, preset):
         model.compile(Adam(1e-5, epsilon=1e-8, global_clipnorm=100.0), jit_compile=jit_compile)
         batches = tf.data.Dataset.from_tensors(images).repeat()
         losses = model.fit(batches, steps_per_epoch=1, epochs=2, verbose=0).history["bits_per_dim"]
+        steps["XLA" if jit_compile else "plain"] = speed.steps(model, images, jit_compile)["train"]
         trained.append((losses, models.values(model.distribution.trainable_variables)))
     (losses, weights), (plain_losses, plain_weights) = trained
     np.testing.assert_allclose(losses, plain_losses, rtol=0.02)  # XLA draws other noise.
     for ours, theirs in zip(weights, plain_weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=5e-5)
+    rates = turns.rates(steps, seconds=1)
+    assert all(0 < rate < np.inf for rate in rates.values())
+    # By `fit`.
+    assert [step.func.experimental_get_tracing_count() for step in steps.values()] == [1, 1]
+    xla, plain = len(images) * rates["XLA"], len(images) * rates["plain"]
+    text = f"XLA {xla:,.0f} images/s, plain {plain:,.0f}, XLA / plain {xla / plain:.2f}"
+    record_property("speed", f"training step of {name} in small, {preset}: {text}")

@@ -1,6 +1,7 @@
 """How fast a config's network trains, evaluates and samples, beside its convolutions alone and `tfb.Glow`."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +14,7 @@ from examples.benchmarks.glow import glow_model
 from examples.data import ArrayImages, ImageData
 
 _ANY_SHAPE = (32, 32, 3)  # for a config whose images have no shape of their own
-_PHASES = ("train", "log_prob", "sample")
+PHASES = ("train", "log_prob", "sample")
 
 
 def open_model(name, dtype, count):
@@ -49,14 +50,16 @@ def measure(name, dtypes, batch_size, seconds, glow=True):
     work = {}
     for dtype in dtypes:
         model, images = open_model(name, dtype, batch_size)
-        steps, works = _steps(model, images.train.pixels)
-        functions |= {(dtype, phase): step for phase, step in steps.items()}
+        ours = steps(model, images.train.pixels)
+        works = _works(ours)
+        functions |= {(dtype, phase): step for phase, step in ours.items()}
         functions |= {(dtype, f"bare_{phase}"): bare(w) for phase, w in works.items()}
         work[dtype] = {phase: gigamultiplications(w) for phase, w in works.items()}
     if glow:
         each = work[dtypes[0]]["log_prob"] * 1e9 / batch_size
-        steps, works = _steps(glow_model(images.image_shape, images.levels, each), images.train.pixels)
-        functions |= {("glow", phase): step for phase, step in steps.items()}
+        theirs = steps(glow_model(images.image_shape, images.levels, each), images.train.pixels)
+        works = _works(theirs)
+        functions |= {("glow", phase): step for phase, step in theirs.items()}
         work["glow"] = {phase: gigamultiplications(w) for phase, w in works.items()}
     rates = {key: batch_size * rate for key, rate in turns.rates(functions, seconds).items()}
     return {
@@ -67,33 +70,48 @@ def measure(name, dtypes, batch_size, seconds, glow=True):
     }
 
 
-def _steps(model, pixels):
-    """Each phase as a function without arguments, and the convolutions of training and of log_prob."""
+def steps(model, pixels, jit_compile=False):
+    """Returns each phase as a function without arguments, which is traced when it is first called.
+
+    Args:
+      model: compiled `FlowModel`; not one that was given here with another `jit_compile`.
+      pixels: array [N, H, W, C], the batch that is trained on and evaluated; N images are sampled.
+      jit_compile: Python bool; compile each phase by XLA, training with all that belongs to a step.
+    """
     flow = model.distribution
     iterator = iter(tf.data.Dataset.from_tensors(tf.constant(pixels)).repeat())
-    train = model.make_train_function()
+    model.jit_compile = jit_compile  # Read when training is traced.
     noisy = tf.constant(pixels, tf.float32) + 0.5
-    log_prob = tf.function(lambda: flow.log_prob(noisy))
-    sample = tf.function(lambda: flow.sample(len(pixels)))
-    train(iterator)  # First of all: Glow takes its first scales from the images that it sees.
-    graphs = {"train": model.train_tf_function.get_concrete_function(iterator).graph}
-    graphs["log_prob"] = log_prob.get_concrete_function().graph
-    steps = {"train": lambda: train(iterator), "log_prob": log_prob, "sample": sample}
-    return steps, {phase: convolutions(graph) for phase, graph in graphs.items()}
+    return {
+        "train": functools.partial(model.make_train_function(), iterator),
+        "log_prob": tf.function(lambda: flow.log_prob(noisy), jit_compile=jit_compile),
+        "sample": tf.function(lambda: flow.sample(len(pixels)), jit_compile=jit_compile),
+    }
+
+
+def _works(functions):
+    """The convolutions of training and of log_prob, from the functions of `steps`."""
+    train, log_prob = functions["train"], functions["log_prob"]
+    train()  # First of all: Glow takes its first scales from the images that it sees.
+    graphs = {
+        "train": train.func.get_concrete_function(*train.args).graph,
+        "log_prob": log_prob.get_concrete_function().graph,
+    }
+    return {phase: convolutions(graph) for phase, graph in graphs.items()}
 
 
 def _ratios(rates, dtypes, glow):
     ratios = {}
     for dtype in dtypes:
-        for phase in _PHASES:
+        for phase in PHASES:
             limit = rates[dtype, "bare_train" if phase == "train" else "bare_log_prob"]
             ratios[f"{dtype} {phase} / bare convolutions"] = rates[dtype, phase] / limit
         ratios[f"{dtype} sample / log_prob"] = rates[dtype, "sample"] / rates[dtype, "log_prob"]
     for dtype in dtypes[1:]:
-        for phase in _PHASES:
+        for phase in PHASES:
             ratios[f"{phase} {dtype} / {dtypes[0]}"] = rates[dtype, phase] / rates[dtypes[0], phase]
     if glow:
-        for phase in _PHASES:
+        for phase in PHASES:
             ratios[f"{dtypes[0]} {phase} / tfb.Glow"] = rates[dtypes[0], phase] / rates["glow", phase]
     return ratios
 
@@ -104,7 +122,7 @@ def table(found):
     yield f"speed, images of {size}" + "".join(f"{name:>12}" for name in ("train", "log_prob", "sample"))
     for key, rates in found["images_per_second"].items():
         work = found["gigamultiplications_a_batch"][key]
-        yield f"{key:24}" + "".join(f"{rates[phase]:12,.2f}" for phase in _PHASES) + "   images/s"
+        yield f"{key:24}" + "".join(f"{rates[phase]:12,.2f}" for phase in PHASES) + "   images/s"
         if "bare_train" in rates:
             yield f"{'  its convolutions':24}{rates['bare_train']:12,.2f}{rates['bare_log_prob']:12,.2f}"
         yield f"{'  10 ** 9 products':24}{work['train']:12,.2f}{work['log_prob']:12,.2f}               a batch"
