@@ -12,8 +12,9 @@ import sys
 import tempfile
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
+from examples import command as command_lib
 from examples import config as config_lib
 from examples import experiment
 from examples.benchmarks import feed, first_step, speed
@@ -63,9 +64,7 @@ def measure():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
+    command_lib.begin(argv)
     try:
         figures = {
             "config": FLAGS.config,
