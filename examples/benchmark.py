@@ -65,7 +65,7 @@ def measure():
 
 def main(argv):
     command_lib.begin(argv)
-    try:
+    with command_lib.errors_in_one_line("stopped; only the parts above were measured"):
         figures = {
             "config": FLAGS.config,
             "batch_size": FLAGS.batch_size or config_lib.get(FLAGS.config).batch_size,
@@ -78,8 +78,6 @@ def main(argv):
             print("\n" + "\n".join(lines), flush=True)
             if FLAGS.json:
                 pathlib.Path(FLAGS.json).write_text(json.dumps(figures, indent=1) + "\n")
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
