@@ -12,8 +12,9 @@ import sys
 import tempfile
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
+from examples import command as command_lib
 from examples import config as config_lib
 from examples import experiment
 from examples.benchmarks import compiled, feed, first_step, speed
@@ -67,10 +68,8 @@ def measure():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
-    try:
+    command_lib.begin(argv)
+    with command_lib.errors_in_one_line("stopped; only the parts above were measured"):
         figures = {
             "config": FLAGS.config,
             "batch_size": FLAGS.batch_size or config_lib.get(FLAGS.config).batch_size,
@@ -83,8 +82,6 @@ def main(argv):
             print("\n" + "\n".join(lines), flush=True)
             if FLAGS.json:
                 pathlib.Path(FLAGS.json).write_text(json.dumps(figures, indent=1) + "\n")
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
+from examples import command as command_lib
 from examples import data, experiment, exporting
 from tfp_realnvp import bits_per_dim, dequantize, quantize
 
@@ -180,20 +181,11 @@ def report(figures):
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
-    try:
+    command_lib.begin(argv)
+    with command_lib.errors_in_one_line("stopped; nothing was measured to its end"):
         figures = measure(experiment.open_run(FLAGS.run, FLAGS.data_dir), FLAGS.batch_size, FLAGS.seconds)
         if FLAGS.json:
             pathlib.Path(FLAGS.json).write_text(json.dumps(figures, indent=1) + "\n")
-    except KeyboardInterrupt:
-        print("stopped; nothing was measured to its end", file=sys.stderr)
-        sys.exit(130)
-    except tf.errors.OpError as error:  # Of several lines.
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
     print(report(figures))
 
 

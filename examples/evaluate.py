@@ -8,11 +8,11 @@ Writes result_SPLIT.json to the run's directory; `python -m examples.results` ma
 import csv
 import io
 import json
-import sys
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
+from examples import command as command_lib
 from examples import evaluation, experiment
 from examples import run as run_lib
 
@@ -65,18 +65,9 @@ def _evaluate():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
-    try:
+    command_lib.begin(argv)
+    with command_lib.errors_in_one_line("stopped; no result was written"):
         result, files = _evaluate()
-    except KeyboardInterrupt:
-        print("stopped; no result was written", file=sys.stderr)
-        sys.exit(130)
-    except tf.errors.OpError as error:  # Of several lines.
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except (FloatingPointError, ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
     print(evaluation.report(result))
     for name, path in files.items():
         print(f"{name + ':':12} {path}")

@@ -10,9 +10,9 @@ import pathlib
 import shlex
 import sys
 
-import tensorflow as tf
-from absl import app, flags, logging
+from absl import app, flags
 
+from examples import command as command_lib
 from examples import experiment, exporting, model_card
 from examples import run as run_lib
 
@@ -65,18 +65,9 @@ def _export():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
-    try:
+    command_lib.begin(argv)
+    with command_lib.errors_in_one_line("stopped; nothing was exported"):
         report = _export()
-    except KeyboardInterrupt:
-        print("stopped; nothing was exported", file=sys.stderr)
-        sys.exit(130)
-    except tf.errors.OpError as error:  # Of several lines.
-        sys.exit(f"error: {' '.join(str(error).split())}")
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
-        sys.exit(f"error: {error}")
     print(report)
 
 

@@ -15,9 +15,10 @@ import time
 
 import tensorflow as tf
 import tf_keras
-from absl import app, flags, logging
+from absl import app, flags
 
 from examples import callbacks as cb
+from examples import command as command_lib
 from examples import config as config_lib
 from examples import data as data_lib
 from examples import evaluation, experiment, plots
@@ -148,9 +149,7 @@ def prepare():
 
 
 def main(argv):
-    if len(argv) > 1:
-        raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)  # TensorFlow reports every save.
+    command_lib.begin(argv)
     try:
         strategy, opened = prepare()
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:

@@ -184,6 +184,25 @@ def test_the_command(tmp_path):
         assert line in table
 
 
+ENDING = """
+import tensorflow as tf
+
+def measure():
+    {event}
+
+patch.setattr(program, "measure", measure)
+"""
+
+
+def test_the_command_ends_in_one_line():
+    stop = "os.kill(os.getpid(), signal.SIGINT)"
+    fail = "raise tf.errors.ResourceExhaustedError(None, None, 'no memory\\nfor it')"
+    with commands.commands_of("benchmark") as benchmark:
+        stopped, failed = (benchmark(setup=ENDING.format(event=event)) for event in (stop, fail))
+    assert (stopped.returncode, stopped.stderr) == (130, "stopped; only the parts above were measured\n")
+    assert (failed.returncode, failed.stderr) == (1, "error: no memory for it\n")
+
+
 def test_a_first_step_that_fails_is_explained():
     with pytest.raises(RuntimeError, match=r"`config`='typo'.*status 1.*must be one of.*lower `batch_size`"):
         first_step.measure("typo", "float32", 4)

@@ -37,7 +37,6 @@ from tests.commands import (
     python,
     result,
     settings,
-    train,
 )
 from tests.models import DIMENSIONS, SHAPE, assert_equal, compiled, images, normal, normal_bits, on_prior, tiny, values
 from tfp_realnvp import PixelLogit, RunningStatistics
@@ -53,12 +52,6 @@ NATS = DIMENSIONS * math.log(2)
 def commands():
     with commands_of("evaluate") as run:
         yield run
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The directory of a run that `examples.train` made."""
-    return train(tmp_path_factory.mktemp("trained") / "run")
 
 
 @pytest.fixture
@@ -325,8 +318,8 @@ def test_bounds_of_a_trained_flow(run):
         previous = bound
 
 
-def test_conditional(commands, tmp_path):
-    directory = train(tmp_path / "run", "--conditional", "--steps=4")
+def test_conditional(trained_conditional, commands, tmp_path):
+    directory = shutil.copytree(trained_conditional, tmp_path / "run")
     theirs = result(directory)
     printed = finished(commands(f"--run={directory}", "--recalibrate=0", "--importance_samples=2"))
     found = result(directory)

@@ -14,7 +14,7 @@ from examples import config as config_lib
 from examples import data, evaluation, exporting, model_card, results
 from examples import run as run_lib
 from examples.data import tfds_sets
-from tests.commands import assert_refused, commands_of, contents, damaged, finished, opened, result, settings, train
+from tests.commands import assert_refused, commands_of, contents, damaged, finished, opened, result, settings
 from tests.models import assert_equal, values
 from tfp_realnvp import bits_per_dim, dequantize
 
@@ -27,12 +27,6 @@ SEED = [3, 4]
 def commands():
     with commands_of("export") as run:
         yield run
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """The directory of a run that `examples.train` made."""
-    return train(tmp_path_factory.mktemp("trained") / "run")
 
 
 @pytest.fixture
@@ -91,8 +85,8 @@ def test_export(run, experiment, commands, capsys):
     assert str(run.parent) not in text
 
 
-def test_of_a_conditional_run(commands, tmp_path):
-    run = train(tmp_path / "run", "--conditional", "--steps=4")
+def test_of_a_conditional_run(trained_conditional, commands, tmp_path):
+    run = shutil.copytree(trained_conditional, tmp_path / "run")
     printed = finished(commands(f"--run={run}", f"--directory={tmp_path / 'my models' / 'it'}"))
     exec(re.search(r"ask it: +python -c '(.*)'\n", printed).group(1), {})
     assert not (run / "export").exists()

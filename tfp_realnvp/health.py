@@ -1,9 +1,10 @@
-"""Which layer made the first NaN: a record of every layer's finiteness, kept while a training step is traced."""
+"""Which layer made the first NaN: every layer's finiteness, recorded while a training step is traced; and the stop."""
 
 import contextlib
 import contextvars
 
 import tensorflow as tf
+import tf_keras
 
 from tfp_realnvp.replicas import replica_local
 
@@ -99,6 +100,30 @@ class Failure(tf.Module):
             f"step {step + 1}: not finite: {cause}. No weight was changed by this step. Check the images, lower the "
             "learning rate or the clip norm, and go on from the last checkpoint."
         )
+
+
+class _StopOnFailure(tf_keras.callbacks.Callback):
+    """Raises as soon as a step has failed."""
+
+    def __init__(self, failure):
+        super().__init__()
+        self._failure = failure
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._failure.raise_if_any()
+
+
+def stop_on_failure(failure, callbacks, model):
+    """Returns what `fit` got as callbacks, and before them one that raises as soon as a step has failed.
+
+    Before them, so that no other one sees, or saves, a model after a failed step.
+    """
+    stop = _StopOnFailure(failure)
+    if not isinstance(callbacks, tf_keras.callbacks.CallbackList):
+        return [stop, *tf.nest.flatten(callbacks or [])]
+    # A new list: whether to call hooks of batches is settled when a list is made.
+    params = getattr(callbacks, "params", None) or {}
+    return tf_keras.callbacks.CallbackList([stop, *callbacks.callbacks], model=model, **params)
 
 
 def _first_false(flags):

@@ -2,22 +2,15 @@
 
 import contextlib
 
-import numpy as np
 import tensorflow as tf
 import tf_keras
 
 from tfp_realnvp import health
 from tfp_realnvp.adam import Adam
 from tfp_realnvp.averaging import WeightAverages
-from tfp_realnvp.checks import (
-    check_bool,
-    check_conditioning,
-    check_data,
-    check_distribution,
-    check_int,
-    check_number,
-)
+from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_distribution, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
+from tfp_realnvp.keras_data import keep_weights, unpack
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
 from tfp_realnvp.replicas import replica_local, sum_over_replicas
@@ -125,7 +118,7 @@ class FlowModel(tf_keras.Model):
         return bits_per_dim(log_prob, self.distribution.event_shape)
 
     def train_step(self, data):
-        images, conditioning, weights = _unpack(data)
+        images, conditioning, weights = unpack(data)
         step = tf.cast(self.optimizer.iterations, tf.int64)
         context = tf.distribute.get_replica_context()
         variables = self.trainable_variables
@@ -168,7 +161,7 @@ class FlowModel(tf_keras.Model):
         tf.cond(strategy.experimental_local_results(finite)[0], step, lambda: tf.zeros([]))
 
     def test_step(self, data):
-        images, conditioning, weights = _unpack(data)
+        images, conditioning, weights = unpack(data)
         pixels = self._pixels(images, self._evaluated_batches, 1)
         log_prob = image_log_prob(self.distribution, pixels, training=False, conditioning=conditioning)
         self._evaluated_batches.assign_add(1)
@@ -176,7 +169,7 @@ class FlowModel(tf_keras.Model):
         return self._update_metrics(self._penalty() - tf.reduce_mean(weighted), log_prob, weights)
 
     def predict_step(self, data):
-        images, conditioning, _ = _unpack(data)
+        images, conditioning, _ = unpack(data)
         result = self.call(images, conditioning)  # Not through __call__, which casts to the policy's compute dtype.
         self._evaluated_batches.assign_add(1)
         return result
@@ -190,24 +183,15 @@ class FlowModel(tf_keras.Model):
             self._check("validation_data", *validation_data[:2])
         elif validation_data is not None:
             self._check("validation_data", validation_data)
-        if y is None and kwargs.get("sample_weight") is not None:
-            y = _nothing(x)
+        y = keep_weights(x, y, kwargs.get("sample_weight"))
         self._failure.reset()
-        stop = _StopOnFailure(self._failure)
-        if isinstance(callbacks, tf_keras.callbacks.CallbackList):
-            # A new list: whether to call hooks of batches is settled when a list is made.
-            callbacks = tf_keras.callbacks.CallbackList(
-                [stop, *callbacks.callbacks], model=self, **(getattr(callbacks, "params", None) or {})
-            )
-        else:  # First, so that no other callback sees, or saves, a model after a failed step.
-            callbacks = [stop, *tf.nest.flatten(callbacks or [])]
+        callbacks = health.stop_on_failure(self._failure, callbacks, self)
         return super().fit(x, y, *args, validation_data=validation_data, callbacks=callbacks, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras, with the averaged weights if the model keeps any; the same noise every time."""
         self._check("x", x, y)
-        if y is None and kwargs.get("sample_weight") is not None:
-            y = _nothing(x)
+        y = keep_weights(x, y, kwargs.get("sample_weight"))
         return self._with_averages(super().evaluate, x, y, *args, **kwargs)
 
     def predict(self, x, *args, draw=0, **kwargs):
@@ -263,28 +247,3 @@ class FlowModel(tf_keras.Model):
         self._loss.update_state(bits_per_dim(-objective, self.distribution.event_shape), tf.shape(log_prob)[0])
         self._bits_per_dim.update_state(bits_per_dim(log_prob, self.distribution.event_shape), weights)
         return {m.name: m.result() for m in self.metrics}
-
-
-def _nothing(x):
-    """Stands for no conditioning: Keras drops the sample weights of arrays without a y."""
-    return np.zeros([len(x), 0], np.float32)
-
-
-def _unpack(data):
-    images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
-    if isinstance(images, tuple):  # From `predict`, for which Keras knows no y.
-        images, conditioning = images
-    if conditioning is not None and conditioning.shape.rank == 2 and conditioning.shape[-1] == 0:
-        conditioning = None
-    return images, conditioning, weights
-
-
-class _StopOnFailure(tf_keras.callbacks.Callback):
-    """Raises as soon as a step has failed."""
-
-    def __init__(self, failure):
-        super().__init__()
-        self._failure = failure
-
-    def on_train_batch_end(self, batch, logs=None):
-        self._failure.raise_if_any()

@@ -8,11 +8,10 @@ a JSON file of what they show beside them, to --out, by default the figures/ dir
 """
 
 import pathlib
-import sys
 
-import tensorflow as tf
 from absl import app, flags, logging
 
+from examples import command as command_lib
 from examples import experiment
 from examples.figures import figure as figure_lib
 from examples.figures import gallery, latent_space, samples, toy
@@ -63,13 +62,8 @@ def main(argv):
     if len(argv) != 2:
         raise app.UsageError(f"expected one NAME, found {argv[1:]}; flags are written --name=value.")
     logging.set_verbosity(logging.WARNING)
-    try:
+    with command_lib.errors_in_one_line("stopped; the figure is not complete"):
         record, directory = make(argv[1], FLAGS.run, FLAGS.out)
-    except KeyboardInterrupt:
-        print("stopped; the figure is not complete", file=sys.stderr)
-        sys.exit(130)
-    except (ImportError, OSError, RuntimeError, TypeError, ValueError, tf.errors.OpError) as error:
-        sys.exit(f"error: {error}")
     for picture in record["pictures"]:
         print(f"{directory / picture['file']}: {picture['alt']}")
 
