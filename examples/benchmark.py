@@ -1,4 +1,4 @@
-"""Measures a config in one run: its network beside the network's convolutions and `tfb.Glow`, under XLA; its input.
+"""Measures a config in one run: the speed of its network, what it could be, and where it is lost; its start; its input.
 
     python -m examples.benchmark --config=cifar10_small --data_dir=DIR
 
@@ -17,9 +17,9 @@ from absl import app, flags
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import experiment
-from examples.benchmarks import compiled, feed, first_step, speed
+from examples.benchmarks import compiled, feed, first_step, operations, speed
 
-_PARTS = ("speed", "start", "input", "xla")
+_PARTS = ("speed", "start", "input", "xla", "operations")
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_lib.names())}.")
@@ -28,14 +28,15 @@ flags.DEFINE_multi_enum(
     list(_PARTS),
     _PARTS,
     "What to measure; may be given several times. speed: training, log_prob, sample. start: time to the first step, "
-    "memory. input: what the data deliver. xla: training, log_prob, sample compiled by XLA, beside the plain ones.",
+    "memory. input: what the data deliver. xla: training, log_prob, sample compiled by XLA, beside the plain ones. "
+    "operations: the share of each type of operation.",
 )
 flags.DEFINE_multi_enum(
     "dtype",
     ["float32", "bfloat16"],
     ["float32", "bfloat16", "float16"],
     "Of the convolutions, in the parts speed and start; may be given several times, the first one is the measure, and "
-    "the only one in the part xla.",
+    "the only one in the parts xla and operations.",
 )
 flags.DEFINE_bool("glow", True, "Measure tfb.Glow of the same convolution work beside it.")
 flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets, for the input. Default: TFDS's own.")
@@ -65,6 +66,9 @@ def measure():
     if "xla" in FLAGS.part:
         found = compiled.measure(FLAGS.config, FLAGS.dtype[0], batch_size, FLAGS.seconds)
         yield "xla", found, compiled.table(found)
+    if "operations" in FLAGS.part:
+        found = operations.measure(FLAGS.config, FLAGS.dtype[0], batch_size)
+        yield "operations", found, operations.table(found)
 
 
 def main(argv):

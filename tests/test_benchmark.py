@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from examples import config as config_lib
 from examples import data
-from examples.benchmarks import compiled, feed, first_step, glow, speed, turns
+from examples.benchmarks import compiled, feed, first_step, glow, operations, speed, turns
 from examples.benchmarks.convolutions import Convolution, bare, convolutions, gigamultiplications
 from tests import commands, models
 
@@ -148,6 +148,18 @@ def test_speed_under_xla(monkeypatch):
     table = "\n".join(compiled.table(found))
     assert "XLA, float32, images of 4x4x1" in table
     assert f"{found['xla_over_plain']['sample']:.3f}" in table
+
+
+def test_operations_of_a_network(monkeypatch):
+    monkeypatch.setattr(config_lib, "get", lambda name: TINY)
+    found = operations.measure("tiny", "float32", 4)
+    for phase in ("train", "log_prob"):
+        types = found[phase]["operations"]
+        assert {"FusedConv2D", "ReadVariableOp"} <= set(types)
+        assert list(types.values()) == sorted(types.values(), reverse=True)
+        assert min(types.values()) > 0
+    assert "Conv2DBackpropInput" in set(found["train"]["operations"]) - set(found["log_prob"]["operations"])
+    assert sum("FusedConv2D" in line for line in operations.table(found)) == 2
 
 
 def test_training_that_waits_is_seen_to_wait():

@@ -1,14 +1,12 @@
 """What the input pipeline of a config delivers, against what its training consumes."""
 
-import pathlib
 import statistics
-import tempfile
 import time
 
 import tensorflow as tf
-from tensorflow.tsl.profiler.protobuf import xplane_pb2  # The format of tf.profiler's traces.
 
 from examples import data
+from examples.benchmarks import traces
 
 _TURNS = 3
 _TRACED_STEPS = 10
@@ -40,27 +38,17 @@ def steps_per_second(model, batches, seconds):
 def shares_waiting(model, batches):
     """Returns the share of each of ten training steps in which it waited for its images, from tf.profiler's trace."""
     model.fit(batches, steps_per_epoch=1, verbose=0)
-    with tempfile.TemporaryDirectory() as directory:
-        with tf.profiler.experimental.Profile(directory):
-            model.fit(batches, steps_per_epoch=_TRACED_STEPS, verbose=0)
-        (trace,) = pathlib.Path(directory).rglob("*.xplane.pb")
-        planes = xplane_pb2.XSpace.FromString(trace.read_bytes()).planes
-    steps, waits = _events(planes, "train"), _events(planes, "IteratorGetNextOp::DoCompute")
+    events = traces.events(lambda: model.fit(batches, steps_per_epoch=_TRACED_STEPS, verbose=0))
+    steps, waits = _named(events, "train"), _named(events, "IteratorGetNextOp::DoCompute")
     return [
         sum(length for start, length in waits if begin <= start < begin + whole) / whole
         for begin, whole in sorted(steps)
     ]
 
 
-def _events(planes, name):
-    """(start, duration) in picoseconds of all events of this name: `train` is a step of Keras' `fit`."""
-    return [
-        (1000 * line.timestamp_ns + event.offset_ps, event.duration_ps)
-        for plane in planes
-        for line in plane.lines
-        for event in line.events
-        if plane.event_metadata[event.metadata_id].name == name
-    ]
+def _named(events, wanted):
+    """(start, duration) of the events of this name: `train` is a step of Keras' `fit`."""
+    return [(start, duration) for name, start, duration in events if name == wanted]
 
 
 def measure(opened, batch_size, seconds):
