@@ -42,25 +42,28 @@ def test_the_policy_is_that_of_the_networks(dtype):
     assert flow.parameters["compute_dtype"] == tf.as_dtype(dtype)  # What `copy` and `save_flow` go by.
 
 
-def _smooth_images(count):
-    """Half of the pixels follow from the others, so that there is something to learn."""
-    images = models.images(count)
-    images[:, :, 1::2] = images[:, :, ::2] // 2 + 64
-    return images
+def _images_of_a_brightness():
+    """What the pixels of an image have in common can be learned, and no pixel follows from the others.
+
+    Else the likelihood has no bound, and two trainings part for ever.
+    """
+    random = np.random.RandomState(0)
+    images = 128 + 30 * random.randn(512, 1, 1, 1) + 15 * random.randn(512, *models.SHAPE)
+    return np.clip(images, 0, 255).astype(np.uint8)
 
 
 # With float16 steps are left out until the scale of the loss is found.
-@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.01), ("float16", 0.05)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("bfloat16", 0.01), ("float16", 0.02)])
 def test_training_is_as_good(dtype, tolerance):
-    bits = {}
+    images, bits = _images_of_a_brightness(), {}
     for policy in ("float32", f"mixed_{dtype}"):
         tf_keras.utils.set_random_seed(0)
         with _policy(policy):
-            model = FlowModel(models.flow(width=8, residual_blocks=1))
+            model = FlowModel(models.flow(width=8, residual_blocks=1), averaging=0.98)
             model.compile()
-        first = model.evaluate(_smooth_images(256), batch_size=64, verbose=0, return_dict=True)["bits_per_dim"]
-        model.fit(_smooth_images(256), batch_size=64, epochs=30, shuffle=False, verbose=0)
-        last = model.evaluate(_smooth_images(256), batch_size=64, verbose=0, return_dict=True)["bits_per_dim"]
+        first = model.evaluate(images, batch_size=128, verbose=0, return_dict=True)["bits_per_dim"]
+        model.fit(images, batch_size=128, epochs=30, shuffle=False, verbose=0)
+        last = model.evaluate(images, batch_size=128, verbose=0, return_dict=True)["bits_per_dim"]
         assert last < first - 0.3
         bits[policy] = last
     assert abs(bits["float32"] - bits[f"mixed_{dtype}"]) < tolerance
