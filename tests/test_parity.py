@@ -23,16 +23,18 @@ def test_equal_to_the_authors_program():
 
 @needs_golden
 @pytest.mark.parametrize(
-    ("compiled", "options"),
+    ("transform", "recompute_gradients"),
     [
-        pytest.param(False, {"recompute_gradients": True}, id="recomputed"),
-        pytest.param(True, {}, id="xla", marks=pytest.mark.slow),
-        pytest.param(True, {"recompute_gradients": True}, id="xla_recomputed", marks=pytest.mark.slow),
+        pytest.param(lambda function: function, True, id="recomputed"),
+        pytest.param(tf.function, True, id="graph_recomputed", marks=pytest.mark.slow),
+        pytest.param(functools.partial(tf.function, jit_compile=True), False, id="xla", marks=pytest.mark.slow),
+        pytest.param(
+            functools.partial(tf.function, jit_compile=True), True, id="xla_recomputed", marks=pytest.mark.slow
+        ),
     ],
 )
-def test_equal_in_every_mode(compiled, options):
-    transform = functools.partial(tf.function, jit_compile=compiled)
-    assert authors_parity.compare(GOLDEN, transform, **options) == []
+def test_equal_in_every_mode(transform, recompute_gradients):
+    assert authors_parity.compare(GOLDEN, transform, recompute_gradients=recompute_gradients) == []
 
 
 @needs_golden
