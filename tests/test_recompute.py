@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import statistics
 import subprocess
 import sys
 
@@ -189,7 +190,11 @@ def test_second_derivatives_are_refused():
 
 
 def activations(*arguments):
-    """MiB, of `tests.peak_memory`."""
+    """MiB, of `tests.peak_memory`: the median of three runs, as threads meet in other ways each time."""
+    return statistics.median(_activations(*arguments) for _ in range(3))
+
+
+def _activations(*arguments):
     done = subprocess.run(
         [sys.executable, "-m", "tests.peak_memory", *arguments],
         cwd=pathlib.Path(__file__).parents[1],
@@ -207,5 +212,7 @@ def activations(*arguments):
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss and the allocator's settings are those of Linux")
 def test_memory_at_four_times_the_couplings():
     few = activations("4", "2", "recompute")
-    assert activations("16", "2", "recompute") < 1.3 * few
+    # Of a further coupling and its batch norm, arrays of the images' size are kept, and none of the network's.
+    images = 4 * 32 * 32 * 32 * 3 / 2**20
+    assert activations("16", "2", "recompute") - few < 12 * 4 * images
     assert few < 0.5 * activations("4", "2")
