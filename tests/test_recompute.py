@@ -1,5 +1,6 @@
 """`recompute_gradients`: the same numbers, statistics that move once, less memory."""
 
+import functools
 import os
 import pathlib
 import statistics
@@ -189,6 +190,7 @@ def test_second_derivatives_are_refused():
         second.gradient(gradient, pixels)
 
 
+@functools.cache
 def activations(*arguments):
     """MiB, of `tests.peak_memory`: the median of three runs, as threads meet in other ways each time."""
     return statistics.median(_activations(*arguments) for _ in range(3))
@@ -216,3 +218,10 @@ def test_memory_at_four_times_the_couplings():
     images = 4 * 32 * 32 * 32 * 3 / 2**20
     assert activations("16", "2", "recompute") - few < 12 * 4 * images
     assert few < 0.5 * activations("4", "2")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory and the allocator's settings are those of Linux")
+@pytest.mark.xfail(reason="the aim is missed: 1.31 by the medians, 1.0 to 1.33 in single runs")
+def test_memory_grows_by_at_most_1_3():
+    assert activations("16", "2", "recompute") < 1.3 * activations("4", "2", "recompute")
