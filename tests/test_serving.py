@@ -1,5 +1,6 @@
 """Exports: their answers, in a process of TensorFlow alone, and what they say to wrong requests."""
 
+import contextlib
 import pathlib
 import pickle
 import re
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
-from tensorflow.python.client import pywrap_tf_session
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests import models
+from tests.prediction_server import Model
 from tfp_realnvp import RealNVPImage, bits_per_dim, dequantize, export_saved_model, quantize
 
 tfd = tfp.distributions
@@ -220,22 +221,13 @@ def model(plain):
 @pytest.fixture(scope="module")
 def session(plain):
     """Answers as TensorFlow Serving does, which, other than Python, feeds what it gets without a look at its shape."""
-    graph = tf.Graph()
-    with graph.as_default():
-        session = tf.compat.v1.Session(graph=graph)
-        definitions = tf.compat.v1.saved_model.load(session, ["serve"], plain[1]).signature_def
+    with contextlib.closing(Model(plain[1])) as model:
 
-    def run(signature, inputs):
-        definition = definitions[signature]
-        tensors = {k: graph.get_tensor_by_name(definition.inputs[k].name) for k in inputs}
-        feed = {t._as_tf_output(): np.asarray(inputs[k], t.dtype.as_numpy_dtype) for k, t in tensors.items()}
-        names = sorted(definition.outputs)
-        fetch = [graph.get_tensor_by_name(definition.outputs[k].name)._as_tf_output() for k in names]
-        results = pywrap_tf_session.TF_SessionRun_wrapper(session._session, None, feed, fetch, [], None)
-        return dict(zip(names, results, strict=True))
+        def run(signature, inputs):
+            dtypes = model.dtypes(signature)
+            return model.answer(signature, {k: np.asarray(v, dtypes[k]) for k, v in inputs.items()})
 
-    yield run
-    session.close()
+        yield run
 
 
 @pytest.mark.parametrize(("signature", "name", "value", "words"), WRONG)
