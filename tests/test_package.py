@@ -59,6 +59,7 @@ MAY_IMPORT = {
     "signatures": {"checks", "image_bijector", "likelihood", "pixel_logit"},
     "serving": {"signatures", "version_folders"},
     "saving": {"description", "serving", "signatures", "version_folders"},
+    "keras_saving": {"description", "serving"},
     "training": {
         "adam",
         "averaging",
@@ -66,6 +67,7 @@ MAY_IMPORT = {
         "health",
         "image_bijector",
         "keras_data",
+        "keras_saving",
         "likelihood",
         "pixel_logit",
         "replicas",

@@ -114,7 +114,7 @@ def test_loaded_is_what_was_saved(name, tmp_path):
 
 
 def test_loaded_trains_on(tmp_path):
-    saved = _move(_flow(num_scales=2), 0.01)
+    saved = _move(_flow(), 0.01)
     save_flow(saved, tmp_path)
     loaded = load_flow(tmp_path)
     for distribution in (saved, loaded):
@@ -124,13 +124,16 @@ def test_loaded_trains_on(tmp_path):
     models.assert_equal(models.values(loaded.variables), models.values(saved.variables))
 
 
-def test_loads_into_a_strategy(tmp_path):
+def test_into_a_strategy_and_out_of_it(tmp_path):
     saved = _move(_flow())
     save_flow(saved, tmp_path)
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
         loaded = load_flow(tmp_path)
     assert all(isinstance(v, tf.distribute.DistributedValues) for v in loaded.variables)
     models.assert_equal(models.values(loaded.variables), models.values(saved.variables))
+    # And out of it.
+    save_flow(loaded, tmp_path)
+    models.assert_equal(models.values(load_flow(tmp_path).variables), models.values(saved.variables))
 
 
 def test_the_configuration_is_readable(tmp_path):
@@ -287,6 +290,24 @@ def test_nothing_to_load(tmp_path):
     export_saved_model(models.normal(), tmp_path)
     with pytest.raises(FileNotFoundError, match="exported for serving only"):
         load_flow(tmp_path)
+
+
+@pytest.mark.parametrize("function", [save_flow, export_saved_model, lambda _, directory: load_flow(directory)])
+def test_directories_that_are_none(function, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for wrong in (None, 3):
+        with pytest.raises(TypeError, match=rf"`directory`={wrong}: must be a path"):
+            function(models.normal(), wrong)
+    with pytest.raises(ValueError, match="`directory`=gs://bucket/flow: must be on a file system of this machine"):
+        function(models.normal(), "gs://bucket/flow")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_home_directory_is_known(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert save_flow(models.normal(), "~/flow") == str(tmp_path / "flow" / "1")
+    load_flow("~/flow")
+    load_flow(os.fsencode(tmp_path / "flow"))
 
 
 def test_a_disk_that_is_full_before_or_on_the_way(copied, monkeypatch):

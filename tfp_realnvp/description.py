@@ -68,7 +68,8 @@ def build(description, custom_objects=None):
 
     Args:
       description: see `describe`.
-      custom_objects: dict, name to class, of classes that are neither TFP's nor this package's.
+      custom_objects: dict, name to class, of classes that are neither TFP's nor this package's; Keras' own way to tell
+        of classes, `tf_keras.saving.custom_object_scope`, does too.
 
     Raises:
       ValueError: for a class that isn't known.
@@ -122,8 +123,9 @@ def _name_of(cls):
 
 
 def _class(name, custom_objects):
-    if name in custom_objects:
-        return custom_objects[name]
+    given = tf_keras.saving.get_registered_object(name, custom_objects)
+    if given is not None:
+        return given
     prefix, _, rest = name.partition(".")
     cls = getattr(_namespaces().get(prefix), rest, None)
     if isinstance(cls, type):

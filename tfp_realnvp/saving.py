@@ -50,7 +50,7 @@ def save_flow(distribution, directory, *, levels=None, model_card=None):
 
     Raises:
       TypeError: if something in the distribution can't be described, e.g. a function; the message says where.
-      ValueError: if it can't be rebuilt from its description.
+      ValueError: if it can't be rebuilt from its description, or `directory` is not on this machine.
       OSError: if nothing can be written there; what was there is unchanged.
     """
     signatures = Signatures(distribution, levels=levels)

@@ -11,13 +11,14 @@ from tfp_realnvp.averaging import WeightAverages
 from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_distribution, check_int, check_number
 from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
 from tfp_realnvp.keras_data import keep_weights, unpack
+from tfp_realnvp.keras_saving import Mean, SavableModel, check_checkpoints
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
 from tfp_realnvp.replicas import replica_local, sum_over_replicas
 from tfp_realnvp.variables import group_variables
 
 
-class FlowModel(tf_keras.Model):
+class FlowModel(SavableModel):
     """Trains a `tfd.Distribution` over images by `compile`, `fit`, `evaluate` and `predict`.
 
     Data are images [N, H, W, C] of whole numbers in [0, levels), any integer or float type, as NumPy arrays or
@@ -35,6 +36,9 @@ class FlowModel(tf_keras.Model):
     A step with a loss or gradient that is not finite changes no weight, and `fit` raises `FloatingPointError` that
     names the step and the first layer that was not finite. Under the policy "mixed_float16" the loss is scaled, as
     Keras does it: steps whose gradients are not finite are left out while the scale can be lowered.
+
+    `save("NAME.keras")` keeps all that training needs to go on; `tf_keras.models.load_model` gives it back, compiled.
+    `export(DIRECTORY)` writes a SavedModel for serving, with the weights of `evaluate`.
 
     >>> flow = RealNVPImage(channels=1, num_scales=1, width=4, residual_blocks=0)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[4, 4, 1])
@@ -75,8 +79,8 @@ class FlowModel(tf_keras.Model):
         self._regularized = [v for m in distribution.submodules for v in getattr(m, "regularized_variables", ())]
         self._evaluated_batches = replica_local(tf.zeros([], tf.int64), "evaluated_batches")
         self._failure = health.Failure()
-        self._loss = tf_keras.metrics.Mean(name="loss")
-        self._bits_per_dim = tf_keras.metrics.Mean(name="bits_per_dim")
+        self._loss = Mean(name="loss")
+        self._bits_per_dim = Mean(name="bits_per_dim")
         self.variable_groups = group_variables(distribution.variables)
         self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
         self.built = True
@@ -84,17 +88,6 @@ class FlowModel(tf_keras.Model):
     @property
     def metrics(self):
         return [self._loss, self._bits_per_dim]
-
-    def get_config(self):
-        """The arguments but the distribution, which Keras can't describe: a model is rebuilt in code, then loaded."""
-        averaging = None if self.averages is None else self.averages.decay
-        return {
-            "levels": self.levels,
-            "dequantize": self.dequantize,
-            "l2": self.l2,
-            "averaging": averaging,
-            "name": self.name,
-        }
 
     def compile(self, optimizer=None, **kwargs):
         """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
@@ -183,6 +176,7 @@ class FlowModel(tf_keras.Model):
             self._check("validation_data", *validation_data[:2])
         elif validation_data is not None:
             self._check("validation_data", validation_data)
+        check_checkpoints(callbacks, self)
         y = keep_weights(x, y, kwargs.get("sample_weight"))
         self._failure.reset()
         callbacks = health.stop_on_failure(self._failure, callbacks, self)

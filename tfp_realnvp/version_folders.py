@@ -14,9 +14,23 @@ CHECKSUMS = "SHA256SUMS"
 _INCOMPLETE = ".incomplete-"
 
 
+def local(directory):
+    """Returns the user's `directory` as a `pathlib.Path`; raises if it is no path, or of another machine's storage."""
+    try:
+        path = os.fsdecode(directory)
+    except TypeError as error:
+        raise TypeError(f"`directory`={directory!r}: must be a path, a str or os.PathLike.") from error
+    if re.match(r"\w+://", path):
+        raise ValueError(
+            f"`directory`={path}: must be on a file system of this machine, where a folder appears whole by renaming; "
+            "name one there, and copy the folder."
+        )
+    return pathlib.Path(path).expanduser()
+
+
 def versions(directory):
     """The version folders in `directory`, oldest first."""
-    directory = pathlib.Path(directory)
+    directory = local(directory)
     found = directory.iterdir() if directory.is_dir() else []
     return sorted((f for f in found if f.is_dir() and f.name.isdecimal()), key=lambda folder: int(folder.name))
 
@@ -33,9 +47,10 @@ def new_version(directory, num_bytes):
       num_bytes: int, how much room is needed at least.
 
     Raises:
+      TypeError, ValueError: if `directory` is no path on this machine.
       OSError: if there is no room, or nothing can be written.
     """
-    directory = pathlib.Path(directory)
+    directory = local(directory)
     new = [d for d in (directory, *directory.parents) if not d.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
