@@ -39,11 +39,11 @@ flags.DEFINE_multi_enum(
     "the only one in the parts xla and operations.",
 )
 flags.DEFINE_bool("glow", True, "Measure tfb.Glow of the same convolution work beside it.")
-flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets, for the input. Default: TFDS's own.")
+command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: TFDS's own.", remote=True)
 flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes, for the input.")
 flags.DEFINE_integer("batch_size", None, "Images a step. Default: the config's.", lower_bound=1)
 flags.DEFINE_float("seconds", 20.0, "How long each rate is measured, in turns with the others.", lower_bound=0.1)
-flags.DEFINE_string("json", None, "File to write the figures to.")
+command_lib.define_path("json", "File to write the figures to.")
 
 
 def measure():

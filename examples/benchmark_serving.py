@@ -26,11 +26,11 @@ _STARTS = 3
 _FEWEST_TURNS = 5
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "Directory of a run of examples.train.", required=True)
-flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
+command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
+command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 flags.DEFINE_integer("batch_size", 64, "Images a request.", lower_bound=1)
 flags.DEFINE_float("seconds", 60.0, "How long scores and samples are measured, each.", lower_bound=0.1)
-flags.DEFINE_string("json", None, "File to write the figures to.")
+command_lib.define_path("json", "File to write the figures to.")
 
 # A client: it has TensorFlow, the folder and an image, and tells the time of each stage.
 _CLIENT = """

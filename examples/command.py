@@ -1,13 +1,36 @@
-"""What commands have in common: they take flags alone, keep the log quiet, and tell an error in one line."""
+"""What commands have in common: they take flags alone, know ~, keep the log quiet, and tell an error in one line."""
 
 import contextlib
+import os
 import sys
 
 import tensorflow as tf
-from absl import app, logging
+from absl import app, flags, logging
+
+flags.disclaim_key_flags()  # Those that are defined here are of the modules that ask for them.
 
 # What is raised for the user to read.
 _MESSAGES = (FloatingPointError, ImportError, OSError, RuntimeError, TypeError, ValueError)
+
+
+class _Path(flags.ArgumentParser):
+    def __init__(self, remote):
+        self._remote = remote
+
+    def parse(self, argument):
+        if "://" in argument and not self._remote:
+            raise ValueError("must be on a file system of this machine")
+        return os.path.expanduser(argument)  # Shells leave the ~ of --flag=~/x as it is.
+
+
+def define_path(name, meaning, remote=False, required=False):
+    """Defines a flag whose value is a path, by default none; `remote`: gs:// and the like will do."""
+    flags.DEFINE(_Path(remote), name, None, meaning, required=required)
+
+
+def define_paths(name, meaning):
+    """Defines a flag that may be given several times, for paths on this machine."""
+    flags.DEFINE_multi(_Path(remote=False), flags.ArgumentSerializer(), name, [], meaning)
 
 
 def begin(argv):

@@ -17,7 +17,7 @@ from examples import evaluation, experiment
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "Directory of a run of examples.train.", required=True)
+command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
 flags.DEFINE_enum("split", "test", evaluation.SPLITS, "Images to evaluate.")
 flags.DEFINE_integer("images", None, "How many of the first images of the split. Default: all.", lower_bound=1)
 flags.DEFINE_integer("noise_draws", 1, "Draws of the noise that an image's bits/dim is the mean of.", lower_bound=1)
@@ -28,7 +28,7 @@ flags.DEFINE_integer(
     "recalibrate", 0, "Estimate batch norms' running statistics anew from this many training images.", lower_bound=0
 )
 flags.DEFINE_bool("per_image", False, "Also write the values per image, to per_image_SPLIT.csv.")
-flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
+command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def _table(per_image):

@@ -17,9 +17,9 @@ from examples import experiment, exporting, model_card
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("run", None, "Directory of a run of examples.train.", required=True)
-flags.DEFINE_string("directory", None, "Directory of the versions of the model. Default: export/ of the run.")
-flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
+command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
+command_lib.define_path("directory", "Directory of the versions of the model. Default: export/ of the run.")
+command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def _check_directory(directory):

@@ -29,9 +29,9 @@ _SHEET = 64  # pictures on a sheet
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_lib.names())}.")
-flags.DEFINE_string("run_dir", None, "Directory of the run. Default: runs/NAME[_conditional].")
-flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: TFDS's own.")
-flags.DEFINE_string("folder", None, "Directory of pictures, for --config=folder.")
+command_lib.define_path("run_dir", "Directory of the run. Default: runs/NAME[_conditional].")
+command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: TFDS's own.", remote=True)
+command_lib.define_path("folder", "Directory of pictures, for --config=folder.")
 flags.DEFINE_integer("image_size", 32, "Pictures of --folder are cut to squares of this side.", lower_bound=1)
 flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes.")
 flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.", lower_bound=1)

@@ -240,6 +240,15 @@ def test_no_run(commands, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_paths_of_flags(commands, tmp_path):
+    """Shells leave ~ in a flag to the program; what lies on another machine is no path here."""
+    home = f"import os\npatch.setitem(os.environ, 'HOME', {str(tmp_path)!r})"
+    assert_refused(commands("--run=~/absent", setup=home), f"`run`={tmp_path / 'absent'}: no run of examples.train")
+    done = commands("--run=gs://bucket/run")
+    assert done.returncode == 1
+    assert "--run=gs://bucket/run: must be on a file system of this machine" in done.stdout + done.stderr
+
+
 def test_directory_is_a_file(run, commands):
     for directory in (run / "log.csv", run / "log.csv" / "deeper"):
         message = f"`directory`={directory}: {run / 'log.csv'} is a file; name a directory for the model."

@@ -27,12 +27,12 @@ FIGURES = {
 }
 
 FLAGS = flags.FLAGS
-flags.DEFINE_multi_string("run", [], "Directory of a run of examples.train; for gallery, several.")
-flags.DEFINE_string("out", None, "Directory of the files. Default: figures/ of the run; toy/ or gallery/ for these.")
+command_lib.define_paths("run", "Directory of a run of examples.train; for gallery, several.")
+command_lib.define_path("out", "Directory of the files. Default: figures/ of the run; toy/ or gallery/ for these.")
 flags.DEFINE_integer("seed", 0, "Seed of noise and of the choice of images.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_float("temperature", 1.0, "Standard deviation of the latents that are drawn.", lower_bound=0.0)
 flags.DEFINE_bool("batch_statistics", False, "Normalise inside the networks by the pictures' own statistics.")
-flags.DEFINE_string("data_dir", None, "Directory of prepared TFDS data sets. Default: that of the training.")
+command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def make(name, runs, directory=None):
