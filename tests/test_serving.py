@@ -15,7 +15,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from tests import models
 from tests.prediction_server import Model
-from tfp_realnvp import RealNVPImage, bits_per_dim, dequantize, export_saved_model, quantize
+from tfp_realnvp import RealNVPImage, bits_per_dim, dequantize, export_saved_model, quantize, save_flow
 
 tfd = tfp.distributions
 ALONE = pathlib.Path(__file__).with_name("only_tensorflow.py")
@@ -336,6 +336,45 @@ def test_soak(plain, tmp_path, how, count):
         grown = result["memory"][-1] - result["memory"][1]
         # To Python, TensorFlow 2.21 loses up to 1 kB with each error of any assertion; to servers nothing.
         assert grown < {"session": 1024, "python": 2048}[how] * 1024
+
+
+class _Overflowing(tfp.bijectors.Bijector):
+    """The identity, but from 88 on."""
+
+    def __init__(self):
+        super().__init__(forward_min_event_ndims=0, parameters={}, is_constant_jacobian=True)
+
+    def _forward(self, x):
+        return x * tf.exp(x) / tf.exp(x)
+
+    _inverse = _forward
+
+    def _inverse_log_det_jacobian(self, y):
+        return tf.zeros([], y.dtype)
+
+
+def test_no_answer_is_a_nan(tmp_path):
+    model = tf.saved_model.load(export_saved_model(models.on_prior(_Overflowing()), tmp_path))
+    images = np.full([1, 4, 4, 1], 80, np.uint8)
+    np.testing.assert_array_equal(model.decode(images.astype(np.float32) + 0.5)["pixels"], images)
+    assert np.isfinite(model.serving_uint8(images)["log_prob"]).all()
+    rule = "pixels that are not numbers, from `latents` or a `temperature`"
+    for ask in (lambda: model.decode(100.0 + images), lambda: model.sample(4, temperature=1e3)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=rule):
+            ask()
+    with pytest.raises(tf.errors.InvalidArgumentError, match="`pixels` have a log_prob that is not a number"):
+        model.serving_uint8(images + 10)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("write", [export_saved_model, save_flow])
+def test_weights_that_are_not_finite_are_not_written(write, value, tmp_path):
+    distribution = _flow()
+    variable = next(v for v in distribution.variables if "variance" in v.name)
+    variable.assign(variable * value)
+    with pytest.raises(ValueError, match=f"`distribution`: its variable {re.escape(repr(variable.name))} holds values"):
+        write(distribution, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_wrong_arguments(tmp_path):

@@ -55,6 +55,16 @@ def check_distribution(distribution):
         )
 
 
+def check_finite(distribution):
+    """Raises if a variable of the distribution holds a NaN or an infinity."""
+    for v in distribution.variables:
+        if v.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(v)):
+            raise ValueError(
+                f"`distribution`: its variable {v.name!r} holds values that are not finite; go back to sound weights, "
+                "e.g. the last checkpoint."
+            )
+
+
 def check_float_type(argument, dtype):
     """Raises if `dtype` is no floating point type."""
     try:

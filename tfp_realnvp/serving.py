@@ -34,8 +34,8 @@ def export_saved_model(distribution, directory, *, levels=None, max_values=2**22
     `model.signatures` holds wants all inputs. Only the latter may be called from several threads: after a call with
     wrong arguments a method keeps its lock (TensorFlow 2.21), and other threads wait for ever.
 
-    A wrong request is answered by `tf.errors.InvalidArgumentError`, which names the input; or, where TensorFlow
-    compares it with the signature, by TypeError or ValueError.
+    No answer holds a NaN. A wrong request is answered by `tf.errors.InvalidArgumentError`, which names the input; or,
+    where TensorFlow compares it with the signature, by TypeError or ValueError.
 
     >>> flow = RealNVPImage(channels=1, num_scales=1, width=4, residual_blocks=0)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[4, 4, 1])
@@ -57,7 +57,8 @@ def export_saved_model(distribution, directory, *, levels=None, max_values=2**22
       str, DIRECTORY/N.
 
     Raises:
-      TypeError, ValueError: for a distribution that is not one over images, or a wrong argument.
+      TypeError, ValueError: for a distribution that is not one over images, or with a variable that is not finite, or a
+        wrong argument.
       OSError: if nothing can be written there; what was there is unchanged.
     """
     signatures = Signatures(distribution, levels=levels, max_values=max_values)

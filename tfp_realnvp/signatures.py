@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.checks import check_distribution, check_int
+from tfp_realnvp.checks import check_distribution, check_finite, check_int
 from tfp_realnvp.image_bijector import bijector_kwargs, image_log_prob
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize, quantize
@@ -41,6 +41,7 @@ class Signatures(tf.Module):
         """See `export_saved_model`."""
         super().__init__(name="signatures")
         check_distribution(distribution)
+        check_finite(distribution)
         parts = distribution.submodules
         if levels is None:
             levels = next((part.levels for part in parts if isinstance(getattr(part, "levels", None), int)), 256)
@@ -138,7 +139,7 @@ class Signatures(tf.Module):
         count = self._require_small(count, "count", count, shape)
         condition = self._checked_conditioning(conditioning, count)
         if self._bijector is None:
-            return {"pixels": quantize(self.distribution.sample(count, seed=seed), self.levels)}
+            return {"pixels": self._quantized(self.distribution.sample(count, seed=seed))}
         base = self._base.copy(sample_shape=shape) if self._any_size else self._base
         latents = tf.cast(temperature, self._base.dtype) * base.sample(count, seed=seed)
         return {"pixels": self._forward(tf.ensure_shape(latents, self._shape), *condition)}
@@ -149,6 +150,8 @@ class Signatures(tf.Module):
             base = self._base.copy(sample_shape=tf.shape(pixels)[1:])
             distribution = distribution.copy(distribution=base)
         log_prob = image_log_prob(distribution, pixels, training=False, conditioning=conditioning)
+        rule = "`pixels` have a log_prob that is not a number: the model fails on them; send others, or mend the model"
+        log_prob = _require(log_prob, ~tf.reduce_any(tf.math.is_nan(log_prob)), rule)
         if self._bijector is None:
             return {"log_prob": log_prob}
         keywords = bijector_kwargs(self._bijector, training=False, conditioning=conditioning)
@@ -156,7 +159,12 @@ class Signatures(tf.Module):
 
     def _pixels(self, latents, conditioning=None):
         keywords = bijector_kwargs(self._bijector, training=False, conditioning=conditioning)
-        return quantize(self._bijector.forward(latents, **keywords), self.levels)
+        return self._quantized(self._bijector.forward(latents, **keywords))
+
+    def _quantized(self, pixels):
+        rule = "pixels that are not numbers, from `latents` or a `temperature` that are too large; send smaller ones"
+        pixels = _require(pixels, ~tf.reduce_any(tf.math.is_nan(pixels)), rule)  # A NaN would be cast to any pixel.
+        return quantize(pixels, self.levels)
 
     # --- Checks, each of which gives back what it has checked.
 
