@@ -11,19 +11,30 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run(case):
-    """What the program of two replicas prints for this case."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.two_replicas", case], cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
-    if done.returncode:
-        pytest.fail(done.stderr[-2000:], pytrace=False)
-    line = next(line for line in done.stdout.splitlines() if line.startswith("JSON "))
-    return json.loads(line.removeprefix("JSON "))
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A function from a case to what the program of two replicas prints for it."""
+    errors = tmp_path_factory.mktemp("two_replicas") / "errors"
+    with errors.open("w") as file:
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file, "cwd": ROOT, "text": True}
+        program = subprocess.Popen([sys.executable, "-m", "tests.two_replicas"], **options)
+
+    def ask(case):
+        program.stdin.write(case + "\n")
+        program.stdin.flush()
+        line = next((line for line in program.stdout if line.startswith("JSON ")), None)
+        if line is None:
+            pytest.fail(errors.read_text()[-2000:], pytrace=False)
+        return json.loads(line.removeprefix("JSON "))
+
+    with program:
+        yield ask
+        program.stdin.close()
+    assert program.returncode == 0
 
 
 @pytest.mark.parametrize("case", ["released adam", "released sgd", "paper sgd", "paper sgd recomputed"])
-def test_training_and_evaluation(case):
+def test_training_and_evaluation(case, run):
     result = run(case)
     alone, together = result["alone"], result["together"]
     for what in ("losses", "evaluated", "predicted"):
@@ -40,18 +51,18 @@ def test_training_and_evaluation(case):
                 )
 
 
-def test_a_last_batch_that_does_not_halve():
+def test_a_last_batch_that_does_not_halve(run):
     assert np.isfinite(run("uneven")).all()
 
 
-def test_failure_on_one_replica():
+def test_failure_on_one_replica(run):
     result = run("failure")
     assert result["weights"] == [1.0, 1.0]
     assert result["error"] is not None
     assert "step 1: not finite: the likelihood" in result["error"]
 
 
-def test_recalibration():
+def test_recalibration(run):
     result = run("recalibration")
     for where in ("inside", "outside"):
         for what in ("bits", "evaluated"):
@@ -61,7 +72,7 @@ def test_recalibration():
     assert "outside of" in result["error"]
 
 
-def test_shares_of_replicas_are_rows_of_the_batches():
+def test_shares_of_replicas_are_rows_of_the_batches(run):
     for kind in run("shares"):
         assert len(kind["alone"]) == len(kind["together"]) == 7
         for alone, together in zip(kind["alone"], kind["together"], strict=True):

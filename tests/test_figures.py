@@ -2,10 +2,6 @@
 
 import dataclasses
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -17,11 +13,11 @@ from examples import config as config_lib
 from examples import experiment, train
 from examples.figures import figure as figure_lib
 from examples.figures import latent_space, samples
+from tests.commands import commands_of
 
 pytest.importorskip("sklearn")
 pytest.importorskip("PIL")
 
-ROOT = pathlib.Path(__file__).parents[1]
 PITCH = 66  # pixels from one digit of a sheet to the next
 
 
@@ -189,15 +185,10 @@ def test_large_pictures_are_made_one_at_a_time(figure):
     assert seen == [1, 1, 1, 64, 6]
 
 
-def run(*arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", "examples.figures", *arguments],
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+@pytest.fixture(scope="module")
+def commands():
+    with commands_of("figures.__main__") as run:
+        yield run
 
 
 @pytest.mark.parametrize(
@@ -212,8 +203,8 @@ def run(*arguments, cwd):
     ],
     ids=["name", "no run", "two runs", "missing run", "nothing", "temperature"],
 )
-def test_refused(arguments, message, tmp_path):
-    done = run(*arguments, cwd=tmp_path)
+def test_refused(arguments, message, commands, tmp_path):
+    done = commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})")
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr

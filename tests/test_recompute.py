@@ -69,8 +69,15 @@ def test_likelihood_gradients_and_statistics(options, training):
     assert all(np.any(gradient) for gradient in found[0][1:3])  # To pixels and conditioning.
 
 
-@pytest.mark.parametrize("dtype", [tf.float32, tf.float64], ids=lambda dtype: dtype.name)
-@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize(
+    ("preset", "dtype"),
+    [
+        ("released", tf.float32),
+        ("paper", tf.float64),
+        pytest.param("released", tf.float64, marks=pytest.mark.slow),
+        pytest.param("paper", tf.float32, marks=pytest.mark.slow),
+    ],
+)
 def test_graph_and_xla(preset, dtype):
     expected = gradients(flow(dtype, preset=preset))
     for jit_compile in (False, True):

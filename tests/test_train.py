@@ -18,6 +18,7 @@ from absl.testing import flagsaver
 from examples import config as config_lib
 from examples import experiment
 from examples import train as program
+from tests.commands import commands_of
 
 pytest.importorskip("sklearn")
 
@@ -69,10 +70,10 @@ def in_process(config, *arguments):
         program.main(sys.argv[:1])
 
 
-def narrow(name, **changes):
-    """The config of that name with its scales, but little width."""
+def narrow(name, num_scales=1, **changes):
+    """The config of that name with few scales and little width."""
     config = config_lib.get(name)
-    flow = {**config.flow, "width": 2, "residual_blocks": 0}
+    flow = {**config.flow, "num_scales": num_scales, "width": 2, "residual_blocks": 0}
     return dataclasses.replace(config, flow=flow, **{"steps": 2, "evaluations": 1, "validation_images": 64} | changes)
 
 
@@ -241,6 +242,12 @@ def test_mirrored(whole, tmp_path):
     assert result(tmp_path / "run")["bits_per_dim"] == pytest.approx(result(whole[0])["bits_per_dim"], abs=1e-4)
 
 
+@pytest.fixture(scope="module")
+def commands():
+    with commands_of("train") as run:
+        yield run
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -251,15 +258,8 @@ def test_mirrored(whole, tmp_path):
     ],
     ids=["flag", "steps", "argument", "config"],
 )
-def test_refused_command(arguments, message, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "examples.train", *arguments],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def test_refused_command(arguments, message, commands, tmp_path):
+    done = commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})")
     assert done.returncode == 1
     assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -318,7 +318,7 @@ def test_folder(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.skipif(not TFDS.is_dir(), reason=f"no prepared CIFAR-10 in {TFDS}")
 def test_cifar10(tmp_path):
-    config = narrow("cifar10_small", test_images=64)
+    config = narrow("cifar10_small", 3, test_images=64)
     in_process(config, "--config=cifar10_small", f"--data_dir={TFDS}", f"--run_dir={tmp_path / 'run'}")
     found = result(tmp_path / "run")
     assert found["data"] == "cifar10 3.0.2 (TFDS)"
@@ -329,7 +329,7 @@ def test_cifar10(tmp_path):
 
 @pytest.mark.slow
 def test_photo_patches(tmp_path):
-    config = narrow("photo_patches", test_images=64)
+    config = narrow("photo_patches", 3, test_images=64)
     in_process(config, "--config=photo_patches", f"--run_dir={tmp_path / 'run'}")
     found = result(tmp_path / "run")
     assert found["images"] == 64

@@ -1,6 +1,7 @@
 """Trains under `MirroredStrategy` over two logical CPUs and alone; prints both as JSON for test_distribute.py.
 
-A program of its own, since logical devices can be set up only before TensorFlow starts.
+Reads cases, a line each, and prints a line for each. A program of its own, since logical devices can be set up only
+before TensorFlow starts.
 """
 
 import functools
@@ -154,16 +155,17 @@ def listed_as_is(tensor):
     return tensor.numpy().tolist()
 
 
-def main(case):
+def main():
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
     edges = {"uneven": uneven, "failure": replicas_after_failure, "recalibration": recalibrated, "shares": shares}
-    result = edges[case](strategy) if case in edges else compare(strategy, *case.split())
-    print("JSON " + json.dumps(result))
+    for case in map(str.strip, sys.stdin):
+        result = edges[case](strategy) if case in edges else compare(strategy, *case.split())
+        print("JSON " + json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,6 +1,7 @@
 """SavedModels that score, sample, encode and decode, for a process that has TensorFlow and nothing else."""
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from tfp_realnvp.signatures import Signatures
@@ -82,7 +83,9 @@ def write_saved_model(signatures, folder, model_card=None):
     with tf.io.TFRecordWriter(str(warmup)) as writer:
         for name, signature in signatures.table.items():
             writer.write(_request(name, signature, signatures.distribution.event_shape).SerializeToString())
-    (folder / MODEL_CARD).write_text(_card(signatures, model_card), encoding="utf-8")
+    written = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    card = _card(signatures, written.meta_graphs[0].signature_def, model_card)
+    (folder / MODEL_CARD).write_text(card, encoding="utf-8")
 
 
 def _request(name, signature, event_shape):
@@ -97,8 +100,8 @@ def _request(name, signature, event_shape):
     return prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
 
 
-def _card(signatures, model_card):
-    """The model card: what the caller says, then the signatures."""
+def _card(signatures, written, model_card):
+    """The model card: what the caller says, then the signatures; of `written`, since outputs are known once traced."""
     said = model_card or "# A model of images\n\nData, quality and intended use were not stated when it was exported.\n"
     lines = [said.rstrip(), "", "## Signatures", ""]
     lines += ["| signature | | name | dtype, shape | unit | default |", "| --- | --- | --- | --- | --- | --- |"]
@@ -107,7 +110,8 @@ def _card(signatures, model_card):
             form = f"{entry.spec.dtype.name} {entry.spec.shape}"
             default = "" if entry.default is None else entry.default.numpy().tolist()
             lines.append(f"| {name} | in | {key} | {form} | {entry.meaning} | {default} |")
-        outputs = signature.function.get_concrete_function().structured_outputs if signature.outputs else {}
-        for key, spec in outputs.items():
-            lines.append(f"| {name} | out | {key} | {spec.dtype.name} {spec.shape} | {signature.outputs[key]} | |")
+        for key, unit in signature.outputs.items():
+            output = written[name].outputs[key]
+            form = f"{tf.as_dtype(output.dtype).name} {tf.TensorShape(output.tensor_shape)}"
+            lines.append(f"| {name} | out | {key} | {form} | {unit} | |")
     return "\n".join(lines) + "\n"
