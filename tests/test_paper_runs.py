@@ -71,8 +71,8 @@ def test_a_record_damaged_on_the_way(tmp_path, monkeypatch):
     content = bytearray(damaged.read_bytes())
     content[int(0.9 * len(content))] ^= 0xFF
     damaged.write_bytes(content)
-    config = narrow("imagenet32", steps=30, evaluations=10, batch_size=8, steps_per_execution=1, validation_images=2)
-    config.flow["num_scales"] = 1
+    options = {"steps": 30, "evaluations": 10, "batch_size": 8, "steps_per_execution": 1, "validation_images": 2}
+    config = narrow("imagenet32", num_scales=1, **options)
     with pytest.raises(SystemExit) as caught:
         in_process(config, "--config=imagenet32", f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'run'}")
     error, checkpoint = str(caught.value).splitlines()

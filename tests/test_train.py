@@ -70,10 +70,11 @@ def in_process(config, *arguments):
         program.main(sys.argv[:1])
 
 
-def narrow(name, num_scales=1, **changes):
-    """The config of that name with few scales and little width."""
+def narrow(name, num_scales=None, **changes):
+    """The config of that name with little width, and with its scales unless told otherwise."""
     config = config_lib.get(name)
-    flow = {**config.flow, "num_scales": num_scales, "width": 2, "residual_blocks": 0}
+    scales = {} if num_scales is None else {"num_scales": num_scales}
+    flow = {**config.flow, **scales, "width": 2, "residual_blocks": 0}
     return dataclasses.replace(config, flow=flow, **{"steps": 2, "evaluations": 1, "validation_images": 64} | changes)
 
 
@@ -303,7 +304,7 @@ def test_folder(tmp_path, capsys):
         pillow.fromarray(noise).resize([20 + i, 24]).save(place)
     run_dir = tmp_path / "run"
     arguments = ["--config=folder", f"--folder={tmp_path / 'pictures'}", "--image_size=16", f"--run_dir={run_dir}"]
-    in_process(narrow("folder"), *arguments)
+    in_process(narrow("folder", num_scales=1), *arguments)
     found = result(run_dir)
     assert found["data"] == "folder pictures, 80 pictures at 16x16"
     assert found["identity"]["image_shape"] == [16, 16, 3]
@@ -318,7 +319,7 @@ def test_folder(tmp_path, capsys):
 @pytest.mark.slow
 @pytest.mark.skipif(not TFDS.is_dir(), reason=f"no prepared CIFAR-10 in {TFDS}")
 def test_cifar10(tmp_path):
-    config = narrow("cifar10_small", 3, test_images=64)
+    config = narrow("cifar10_small", test_images=64)
     in_process(config, "--config=cifar10_small", f"--data_dir={TFDS}", f"--run_dir={tmp_path / 'run'}")
     found = result(tmp_path / "run")
     assert found["data"] == "cifar10 3.0.2 (TFDS)"
@@ -329,7 +330,7 @@ def test_cifar10(tmp_path):
 
 @pytest.mark.slow
 def test_photo_patches(tmp_path):
-    config = narrow("photo_patches", 3, test_images=64)
+    config = narrow("photo_patches", test_images=64)
     in_process(config, "--config=photo_patches", f"--run_dir={tmp_path / 'run'}")
     found = result(tmp_path / "run")
     assert found["images"] == 64
@@ -343,7 +344,7 @@ def test_gradients_are_recomputed_from_any_step_on(tmp_path, capsys, monkeypatch
     monkeypatch.setattr(
         experiment, "RealNVPImage", lambda *args, **options: asked.append(options) or original(*args, **options)
     )
-    config = narrow("digits", cosine_decay=False, test_images=64)
+    config = narrow("digits", num_scales=1, cosine_decay=False, test_images=64)
     in_process(config, "--steps=1", f"--run_dir={tmp_path / 'run'}")
     in_process(config, "--steps=2", f"--run_dir={tmp_path / 'run'}", "--recompute_gradients")
     assert "resuming at step 1 of 2" in capsys.readouterr().out
