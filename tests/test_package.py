@@ -59,7 +59,7 @@ MAY_IMPORT = {
     "signatures": {"checks", "image_bijector", "likelihood", "pixel_logit"},
     "serving": {"signatures", "version_folders"},
     "saving": {"description", "serving", "signatures", "version_folders"},
-    "keras_saving": {"description", "serving"},
+    "keras_saving": {"checks", "description", "serving"},
     "training": {
         "adam",
         "averaging",

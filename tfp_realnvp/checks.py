@@ -65,6 +65,16 @@ def check_finite(distribution):
             )
 
 
+def check_not_keras_3(argument, value):
+    """Raises if `value` is an object of Keras 3, which `tf.keras` is: TFP and tf_keras see none of its variables."""
+    if any(base.__module__.partition(".")[0] == "keras" for base in type(value).__mro__):
+        raise TypeError(
+            f"`{argument}`={value!r}: is of Keras 3, as `tf.keras` is since TensorFlow 2.16, and this package is built "
+            "on tf_keras; take the same name from `tf_keras`, or set the environment variable TF_USE_LEGACY_KERAS=1 "
+            "before TensorFlow is imported."
+        )
+
+
 def check_float_type(argument, dtype):
     """Raises if `dtype` is no floating point type."""
     try:

@@ -4,7 +4,7 @@ import inspect
 
 import tensorflow as tf
 
-from tfp_realnvp.checks import check_bool, check_float_type, check_number
+from tfp_realnvp.checks import check_bool, check_float_type, check_not_keras_3, check_number
 from tfp_realnvp.image_bijector import ImageBijector
 from tfp_realnvp.masks import check_mask, evaluate_mask, image_shape
 from tfp_realnvp.recomputation import recomputing
@@ -68,6 +68,7 @@ class AffineCoupling(ImageBijector):
         check_mask(mask)
         if not callable(conditioner):
             raise TypeError(f"`conditioner`={conditioner!r}: must be callable, [N, H, W, C] -> [N, H, W, 2C].")
+        check_not_keras_3("conditioner", conditioner)
         for option, value in (("shift_first", shift_first), ("additive", additive), ("offset", offset)):
             check_bool(option, value)
         check_number("gain", gain, lambda x: True, "a finite number, e.g. 1.0")

@@ -5,6 +5,7 @@ import os
 import tensorflow as tf
 import tf_keras
 
+from tfp_realnvp.checks import check_not_keras_3
 from tfp_realnvp.description import build, describe
 from tfp_realnvp.serving import export_saved_model
 
@@ -72,9 +73,12 @@ def check_filepath(argument, filepath):
         )
 
 
-def check_checkpoints(callbacks, model):
-    """Raises, before the first epoch rather than after it, if a `ModelCheckpoint` could not save the model."""
+def check_callbacks(callbacks, model):
+    """Raises if one is not of tf_keras, or is a `ModelCheckpoint` that could not save the model after an epoch."""
     for callback in tf.nest.flatten(getattr(callbacks, "callbacks", callbacks) or []):
+        check_not_keras_3("callbacks", callback)
+        if not isinstance(callback, tf_keras.callbacks.Callback):
+            raise TypeError(f"`callbacks` hold {callback!r}: must be of tf_keras.callbacks.")
         if isinstance(callback, tf_keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
             check_filepath("filepath", callback.filepath)
             model.get_config()

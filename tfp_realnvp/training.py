@@ -8,14 +8,22 @@ import tf_keras
 from tfp_realnvp import health
 from tfp_realnvp.adam import Adam
 from tfp_realnvp.averaging import WeightAverages
-from tfp_realnvp.checks import check_bool, check_conditioning, check_data, check_distribution, check_int, check_number
+from tfp_realnvp.checks import (
+    check_bool,
+    check_conditioning,
+    check_data,
+    check_distribution,
+    check_int,
+    check_not_keras_3,
+    check_number,
+)
 from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
 from tfp_realnvp.keras_data import keep_weights, unpack
-from tfp_realnvp.keras_saving import Mean, SavableModel, check_checkpoints
+from tfp_realnvp.keras_saving import Mean, SavableModel, check_callbacks
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
 from tfp_realnvp.replicas import replica_local, sum_over_replicas
-from tfp_realnvp.variables import group_variables
+from tfp_realnvp.variables import check_built, group_variables, warn_of_unseen
 
 
 class FlowModel(SavableModel):
@@ -68,6 +76,7 @@ class FlowModel(SavableModel):
         super().__init__(name=name)
         check_levels(levels)
         check_distribution(distribution)
+        check_built(distribution)
         check_bool("dequantize", dequantize)
         check_number("l2", l2, lambda w: w >= 0, "0 or more; 0 leaves the penalty out")
         check_int("seed", seed, 0, meaning="which selects the noise")
@@ -101,6 +110,7 @@ class FlowModel(SavableModel):
                 raise ValueError(f"`{name}`={kwargs[name]!r}: FlowModel's loss is the likelihood; leave `{name}` out.")
         if optimizer is None:
             optimizer = Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
+        check_not_keras_3("optimizer", optimizer)
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
 
@@ -123,6 +133,7 @@ class FlowModel(SavableModel):
             objective = self._penalty() - tf.reduce_mean(weighted)
             share = objective / context.num_replicas_in_sync
             scaled = share if scaling is None else scaling.get_scaled_loss(share)
+        warn_of_unseen(tape, variables)
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if scaling is not None:
             gradients = scaling.get_unscaled_gradients(gradients)
@@ -176,7 +187,7 @@ class FlowModel(SavableModel):
             self._check("validation_data", *validation_data[:2])
         elif validation_data is not None:
             self._check("validation_data", validation_data)
-        check_checkpoints(callbacks, self)
+        check_callbacks(callbacks, self)
         y = keep_weights(x, y, kwargs.get("sample_weight"))
         self._failure.reset()
         callbacks = health.stop_on_failure(self._failure, callbacks, self)

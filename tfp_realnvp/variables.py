@@ -1,4 +1,6 @@
-"""Variables as Keras sees them."""
+"""Variables as Keras sees them, and those that it can't."""
+
+import warnings
 
 import tensorflow as tf
 import tf_keras
@@ -19,3 +21,26 @@ def group_variables(variables):
     for v in variables:
         groups.setdefault(".".join(v.name.split(":")[0].split("/")[:-1][:3]) or "distribution", []).append(v)
     return [VariableGroup(members, name) for name, members in groups.items()]
+
+
+def check_built(distribution):
+    """Raises if a Keras layer in the distribution has yet to make its variables."""
+    for layer in distribution.submodules:
+        if isinstance(layer, tf_keras.layers.Layer) and not layer.built:
+            raise ValueError(
+                f"`distribution` holds the Keras layer {layer.name!r}, which is not built and has no variables to "
+                "train yet; call its `build`, e.g. with [None, None, None, C], before it is passed on."
+            )
+
+
+def warn_of_unseen(tape, variables):
+    """Warns if the tape has seen a trainable variable that is not among `variables`: it is never trained."""
+    known = {id(v.handle) for v in variables}
+    unseen = sorted({v.name for v in tape.watched_variables() if id(v.handle) not in known})
+    if unseen:
+        warnings.warn(
+            f"`distribution`: its log_prob uses variables that are not among its own and are not trained: "
+            f"{', '.join(unseen)}. If they should be, make them attributes of a bijector, a distribution or a "
+            "tf.Module that it holds, e.g. pass a tf_keras layer itself instead of a function that calls it.",
+            stacklevel=2,
+        )
