@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from tf_keras.src.saving import saving_lib
 
 from tests import models
 from tests.test_saving import DISTRIBUTIONS, _Mine
@@ -99,6 +100,29 @@ def test_a_damaged_file_is_refused(tmp_path):
     path.write_bytes(content)
     with pytest.raises(zipfile.BadZipFile, match="Bad CRC-32"):
         tf_keras.models.load_model(path)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+def test_a_file_is_replaced_whole_or_not_at_all(error, tmp_path, monkeypatch):
+    model = _trained()
+    model.save(tmp_path / "model.keras")
+    before = _state(model)
+    _fit(model)
+
+    def stop(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(saving_lib, "_save_state", stop)  # After the file was opened.
+        with pytest.raises(type(error)):
+            model.save(tmp_path / "model.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    assert _state(tf_keras.models.load_model(tmp_path / "model.keras")) == before
+    monkeypatch.setattr("builtins.input", lambda *args: "n")
+    model.save(tmp_path / "model.keras", overwrite=False)
+    assert _state(tf_keras.models.load_model(tmp_path / "model.keras")) == before
+    model.save(str(tmp_path / "model.keras"))
+    assert _state(tf_keras.models.load_model(tmp_path / "model.keras")) == _state(model) != before
 
 
 def _undescribable():

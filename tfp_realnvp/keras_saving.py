@@ -1,6 +1,7 @@
 """A model in one file, as Keras saves and loads it: the distribution, its weights, the averages and the optimizer."""
 
 import os
+import pathlib
 
 import tensorflow as tf
 import tf_keras
@@ -42,14 +43,24 @@ class SavableModel(tf_keras.Model):
         """Compiles as before; Keras leaves that to models with a `compile` of their own."""
         self.compile(**tf_keras.saving.deserialize_keras_object(config))
 
-    def save(self, filepath, *args, **kwargs):
-        """As in Keras, to a file NAME.keras; Keras' older formats know layers only, and are refused.
+    def save(self, filepath, overwrite=True, **kwargs):
+        """As in Keras, to a file NAME.keras, whole or not at all; older formats know layers only, and are refused.
 
         Raises:
           ValueError: for another name; `export` writes a SavedModel, `save_weights` the weights alone.
+          OSError: if the file can't be written; one that was there is unchanged.
         """
-        check_filepath("filepath", filepath)
-        super().save(filepath, *args, **kwargs)
+        check_filepath(filepath)
+        path = pathlib.Path(filepath)
+        if "://" in os.fspath(filepath) or (path.exists() and not overwrite):  # Then Keras asks.
+            super().save(filepath, overwrite, **kwargs)
+            return
+        partial = path.with_name(f".partial-{path.name}")
+        try:
+            super().save(partial, **kwargs)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def export(self, filepath):
         """Writes a SavedModel to FILEPATH/N, by `export_saved_model`, with the weights of `evaluate`; returns where."""
@@ -64,11 +75,11 @@ class Mean(tf_keras.metrics.Mean):
         super().load_own_variables({name: value[()] for name, value in store.items()})
 
 
-def check_filepath(argument, filepath):
+def check_filepath(filepath):
     """Raises unless Keras will write a file NAME.keras to `filepath`."""
     if not os.fspath(filepath).endswith(".keras"):
         raise ValueError(
-            f"`{argument}`={filepath}: must end in .keras to hold the whole model; `save_weights` writes the weights "
+            f"`filepath`={filepath}: must end in .keras to hold the whole model; `save_weights` writes the weights "
             "alone, `export` a SavedModel."
         )
 
@@ -80,5 +91,5 @@ def check_callbacks(callbacks, model):
         if not isinstance(callback, tf_keras.callbacks.Callback):
             raise TypeError(f"`callbacks` hold {callback!r}: must be of tf_keras.callbacks.")
         if isinstance(callback, tf_keras.callbacks.ModelCheckpoint) and not callback.save_weights_only:
-            check_filepath("filepath", callback.filepath)
+            check_filepath(callback.filepath)
             model.get_config()
