@@ -55,10 +55,10 @@ def gradients(bijector, training=True, **function):
     return values(evaluate(*inputs(bijector.dtype))), values(bijector.non_trainable_variables)
 
 
-def assert_close(ours, expected, tolerance=1e-5):
-    """Relative to the largest number of each array."""
+def assert_close(ours, expected, tolerance=1e-5, least=1e-8):
+    """Relative to the largest number of each array, or to `least` where that is more."""
     for mine, theirs in zip(tf.nest.flatten(ours), tf.nest.flatten(expected), strict=True):
-        np.testing.assert_allclose(mine, theirs, rtol=0, atol=tolerance * max(np.abs(theirs).max(), 1e-3))
+        np.testing.assert_allclose(mine, theirs, rtol=0, atol=max(tolerance * np.abs(theirs).max(), least))
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -82,8 +82,12 @@ def test_graph_and_xla(preset, dtype):
     expected = gradients(flow(dtype, preset=preset))
     for jit_compile in (False, True):
         bijector = flow(dtype, preset=preset, recompute_gradients=True)
-        # Float32: sums in another order, through four networks and ill-conditioned logits.
-        assert_close(gradients(bijector, jit_compile=jit_compile), expected, 1e-3 if dtype == tf.float32 else 1e-8)
+        found = gradients(bijector, jit_compile=jit_compile)
+        if dtype == tf.float64:
+            assert_close(found, expected, 1e-8, 1e-11)
+        else:  # Sums in another order: gradients of biases before a batch norm are 0 but for the rounding of others.
+            rounding = np.finfo(np.float32).eps * max(np.abs(array).max() for array in expected[0])
+            assert_close(found, expected, 2e-4, rounding)
 
 
 def test_the_way_from_latents_to_images():
