@@ -130,6 +130,14 @@ def assert_refused(done, *texts):
         assert text in done.stderr
 
 
+def assert_nothing_done(done, message, directory):
+    """A command that is refused, in one way or another, and leaves no file."""
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(directory.iterdir())
+
+
 def damaged(name, change):
     """Changes a file of the run."""
 

@@ -7,7 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 import pytest
 import tf_keras
 
-from tests.commands import train
+from tests.commands import commands_of, train
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,13 @@ def trained(tmp_path_factory):
 def trained_conditional(tmp_path_factory):
     """As `trained`, of a conditional flow after a few steps."""
     return train(tmp_path_factory.mktemp("trained_conditional") / "run", "--conditional", "--steps=4")
+
+
+@pytest.fixture(scope="module")
+def commands(request):
+    """Runs the module's `PROGRAM`, one of the examples', as often as asked, in one process."""
+    with commands_of(request.module.PROGRAM) as run:
+        yield run
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -29,7 +29,6 @@ from tests.commands import (
     ENVIRONMENT,
     SMALL,
     assert_refused,
-    commands_of,
     contents,
     damaged,
     finished,
@@ -45,13 +44,8 @@ tfd = tfp.distributions
 
 pytest.importorskip("sklearn")
 
+PROGRAM = "evaluate"
 NATS = DIMENSIONS * math.log(2)
-
-
-@pytest.fixture(scope="module")
-def commands():
-    with commands_of("evaluate") as run:
-        yield run
 
 
 @pytest.fixture

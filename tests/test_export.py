@@ -20,13 +20,8 @@ from tfp_realnvp import bits_per_dim, dequantize
 
 pytest.importorskip("sklearn")
 
+PROGRAM = "export"
 SEED = [3, 4]
-
-
-@pytest.fixture(scope="module")
-def commands():
-    with commands_of("export") as run:
-        yield run
 
 
 @pytest.fixture

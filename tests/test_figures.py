@@ -13,11 +13,12 @@ from examples import config as config_lib
 from examples import experiment, train
 from examples.figures import figure as figure_lib
 from examples.figures import latent_space, samples
-from tests.commands import commands_of
+from tests.commands import assert_nothing_done
 
 pytest.importorskip("sklearn")
 pytest.importorskip("PIL")
 
+PROGRAM = "figures.__main__"
 PITCH = 66  # pixels from one digit of a sheet to the next
 
 
@@ -185,12 +186,6 @@ def test_large_pictures_are_made_one_at_a_time(figure):
     assert seen == [1, 1, 1, 64, 6]
 
 
-@pytest.fixture(scope="module")
-def commands():
-    with commands_of("figures.__main__") as run:
-        yield run
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -204,11 +199,7 @@ def commands():
     ids=["name", "no run", "two runs", "missing run", "nothing", "temperature"],
 )
 def test_refused(arguments, message, commands, tmp_path):
-    done = commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})")
-    assert done.returncode == 1
-    assert message in done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+    assert_nothing_done(commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})"), message, tmp_path)
 
 
 def test_attributes_of_an_unconditional_run(figure, opened):
