@@ -1,8 +1,11 @@
 """Small models to train: a flow that traces in a second, and a distribution whose likelihood NumPy knows."""
 
+import contextlib
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 from tfp_realnvp import (
     PRESETS,
@@ -78,6 +81,16 @@ def compiled(distribution, *, optimizer=None, options=None, **model):
     model = FlowModel(distribution, **model)
     model.compile(optimizer, **(options or {}))
     return model
+
+
+@contextlib.contextmanager
+def policy(name):
+    """Within the block it is Keras' global policy."""
+    tf_keras.mixed_precision.set_global_policy(name)
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")
 
 
 def values(variables):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")

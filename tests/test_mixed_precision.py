@@ -1,7 +1,5 @@
 """Networks in half precision: by Keras' policy, and as good as in float32."""
 
-import contextlib
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -14,22 +12,13 @@ from tfp_realnvp import FlowModel, RealNVPImage, ResidualNetwork
 tfd = tfp.distributions
 
 
-@contextlib.contextmanager
-def _policy(name):
-    tf_keras.mixed_precision.set_global_policy(name)
-    try:
-        yield
-    finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
-
-
 def _compute_dtypes(flow):
     return {part.compute_dtype for part in flow.submodules if isinstance(part, ResidualNetwork)}
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_policy_is_that_of_the_networks(dtype):
-    with _policy(f"mixed_{dtype}"):
+    with models.policy(f"mixed_{dtype}"):
         flow = RealNVPImage(1, num_scales=1, width=2, residual_blocks=0)
         double = RealNVPImage(1, num_scales=1, width=2, residual_blocks=0, dtype=tf.float64)
         own = RealNVPImage(1, num_scales=1, width=2, residual_blocks=0, compute_dtype=tf.float32)
@@ -56,7 +45,7 @@ def _trained(policy):
     """Bits/dim of a flow that was trained under the policy."""
     images = _images_of_a_brightness()
     tf_keras.utils.set_random_seed(0)
-    with _policy(policy):
+    with models.policy(policy):
         model = FlowModel(models.flow(width=8, residual_blocks=1), averaging=0.98)
         model.compile()
     first = model.evaluate(images, batch_size=128, verbose=0, return_dict=True)["bits_per_dim"]

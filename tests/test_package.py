@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "replicas": set(),
     "recomputation": set(),
     "health": {"replicas"},
-    "keras_data": set(),
+    "keras_data": {"checks", "image_bijector"},
     "averaging": {"checks", "replicas"},
     "checks": set(),
     "image_bijector": {"checks", "health", "recomputation"},

@@ -77,6 +77,7 @@ def test_likelihood_gradients_and_statistics(options, training):
         pytest.param("released", tf.float64, marks=pytest.mark.slow),
         pytest.param("paper", tf.float32, marks=pytest.mark.slow),
     ],
+    ids=lambda value: getattr(value, "name", value),
 )
 def test_graph_and_xla(preset, dtype):
     expected = gradients(flow(dtype, preset=preset))

@@ -282,10 +282,12 @@ def test_saved_model_cli_runs_it(plain, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "pixels.npy"), expected)
 
 
-def test_layout_of_tensorflow_serving(conditional):
-    folder = pathlib.Path(conditional[1])
+@pytest.mark.parametrize("kind", ["plain", "conditional"])
+def test_layout_of_tensorflow_serving(kind, request):
+    _, export = request.getfixturevalue(kind)
+    folder = pathlib.Path(export)
     assert folder.name == "1"
-    model = tf.saved_model.load(conditional[1])
+    model = tf.saved_model.load(export)
     warmed_up = set()
     for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request

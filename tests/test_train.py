@@ -254,6 +254,7 @@ def test_mirrored(whole, tmp_path):
     ],
     ids=["flag", "steps", "argument", "config"],
 )
+@pytest.mark.timeout(120)
 def test_refused_command(arguments, message, commands, tmp_path):
     assert_nothing_done(commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})"), message, tmp_path)
 

@@ -63,17 +63,13 @@ def test_variables_out_of_sight(kind, run_eagerly):
     models.assert_equal(layer.get_weights(), before)
 
 
-@contextlib.contextmanager
-def _mixed():
-    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        yield
-    finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
-
-
 @pytest.mark.parametrize(
-    "where", [contextlib.nullcontext, _mixed, lambda: tf.distribute.MirroredStrategy(["CPU:0"]).scope()]
+    "where",
+    [
+        contextlib.nullcontext,
+        lambda: models.policy("mixed_bfloat16"),
+        lambda: tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
+    ],
 )
 def test_variables_in_sight(where):
     with where():

@@ -3,6 +3,17 @@
 import numpy as np
 import tf_keras
 
+from tfp_realnvp.checks import check_conditioning, check_data
+from tfp_realnvp.image_bijector import ImageBijector
+
+
+def check_images(model, argument, data, y=None):
+    """Raises if `data`, and conditioning `y` beside them, are not what a `FlowModel` takes; see `checks`."""
+    check_data(argument, data, model.distribution.event_shape, model.levels, whole=model.dequantize)
+    parts = model.distribution.submodules
+    sizes = {part.conditioning_size for part in parts if hasattr(part, "conditioning_size")}
+    check_conditioning(argument, data, y, sizes, any(isinstance(part, ImageBijector) for part in parts))
+
 
 def keep_weights(x, y, sample_weight):
     """Returns the y to give Keras, which drops the weights of arrays without one: then it has no columns."""

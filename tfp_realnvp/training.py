@@ -8,17 +8,9 @@ import tf_keras
 from tfp_realnvp import health
 from tfp_realnvp.adam import Adam
 from tfp_realnvp.averaging import WeightAverages
-from tfp_realnvp.checks import (
-    check_bool,
-    check_conditioning,
-    check_data,
-    check_distribution,
-    check_int,
-    check_not_keras_3,
-    check_number,
-)
-from tfp_realnvp.image_bijector import ImageBijector, image_log_prob
-from tfp_realnvp.keras_data import keep_weights, unpack
+from tfp_realnvp.checks import check_bool, check_distribution, check_int, check_not_keras_3, check_number
+from tfp_realnvp.image_bijector import image_log_prob
+from tfp_realnvp.keras_data import check_images, keep_weights, unpack
 from tfp_realnvp.keras_saving import Mean, SavableModel, check_callbacks
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixel_logit import check_levels, dequantize
@@ -180,13 +172,13 @@ class FlowModel(SavableModel):
 
     def fit(self, x=None, y=None, *args, validation_data=None, callbacks=None, **kwargs):
         """As in Keras; images are checked first, and a step that is not finite raises `FloatingPointError`."""
-        self._check("x", x, y)
+        check_images(self, "x", x, y)
         if hasattr(validation_data, "shape"):
             validation_data = (validation_data,)  # Keras would ask an array for its truth.
         if isinstance(validation_data, tuple) and validation_data:
-            self._check("validation_data", *validation_data[:2])
+            check_images(self, "validation_data", *validation_data[:2])
         elif validation_data is not None:
-            self._check("validation_data", validation_data)
+            check_images(self, "validation_data", validation_data)
         check_callbacks(callbacks, self)
         y = keep_weights(x, y, kwargs.get("sample_weight"))
         self._failure.reset()
@@ -195,7 +187,7 @@ class FlowModel(SavableModel):
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As in Keras, with the averaged weights if the model keeps any; the same noise every time."""
-        self._check("x", x, y)
+        check_images(self, "x", x, y)
         y = keep_weights(x, y, kwargs.get("sample_weight"))
         return self._with_averages(super().evaluate, x, y, *args, **kwargs)
 
@@ -207,7 +199,7 @@ class FlowModel(SavableModel):
         """
         most = 2**31 - 1 if self.dequantize else 0
         check_int("draw", draw, 0, most, "which selects the noise; 0 for `dequantize=False`, which adds none")
-        self._check("x", *(x if isinstance(x, tuple) and len(x) == 2 else (x,)))
+        check_images(self, "x", *(x if isinstance(x, tuple) and len(x) == 2 else (x,)))
         return self._with_averages(super().predict, x, *args, draw=draw, **kwargs)
 
     @contextlib.contextmanager
@@ -223,12 +215,6 @@ class FlowModel(SavableModel):
         self._evaluated_batches.assign(draw * 2**31)  # The upper 32 bits of the seed made of it.
         with self.evaluation_weights():
             return function(*args, **kwargs)
-
-    def _check(self, argument, data, y=None):
-        check_data(argument, data, self.distribution.event_shape, self.levels, whole=self.dequantize)
-        parts = self.distribution.submodules
-        sizes = {part.conditioning_size for part in parts if hasattr(part, "conditioning_size")}
-        check_conditioning(argument, data, y, sizes, any(isinstance(part, ImageBijector) for part in parts))
 
     def _pixels(self, images, count, stream):
         """Images with the noise of the `count`-th batch; `stream` 0 is training, 1 evaluation."""
