@@ -3,23 +3,45 @@
 Direction: `forward` maps latents to images, `inverse` images to latents (the paper's f).
 """
 
-from tfp_realnvp.adam import Adam
-from tfp_realnvp.batch_norm import FlowBatchNorm, RunningStatistics
-from tfp_realnvp.conditioners import CouplingNetwork
-from tfp_realnvp.coupling import AffineCoupling
-from tfp_realnvp.factor_out import FactorOut
-from tfp_realnvp.image_bijector import Composition, ImageBijector
+from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
+from tfp_realnvp.bijectors.composition import Composition
+from tfp_realnvp.bijectors.factor_out import FactorOut
+from tfp_realnvp.bijectors.flow_batch_norm import FlowBatchNorm
+from tfp_realnvp.bijectors.image_bijector import ImageBijector
+from tfp_realnvp.bijectors.masks import ChannelHalves, Checkerboard
+from tfp_realnvp.bijectors.pixel_logit import PixelLogit
+from tfp_realnvp.bijectors.squeeze import Squeeze
+from tfp_realnvp.flows.real_nvp_image import PRESETS, RealNVPImage
 from tfp_realnvp.latents import interpolate_on_sphere, join_latents, manifold, resample_latents, split_latents
 from tfp_realnvp.likelihood import bits_per_dim, importance_weighted_bits_per_dim
-from tfp_realnvp.masks import ChannelHalves, Checkerboard
-from tfp_realnvp.pixel_logit import PixelLogit, dequantize, quantize
-from tfp_realnvp.real_nvp_image import PRESETS, RealNVPImage
-from tfp_realnvp.recalibration import recalibrate, training_mode_bits_per_dim
-from tfp_realnvp.residual_network import ResidualNetwork
-from tfp_realnvp.saving import load_flow, save_flow
-from tfp_realnvp.serving import export_saved_model
-from tfp_realnvp.squeeze import Squeeze
-from tfp_realnvp.training import FlowModel
+from tfp_realnvp.networks.coupling_network import CouplingNetwork
+from tfp_realnvp.networks.options import NetworkOptions
+from tfp_realnvp.networks.residual_network import ResidualNetwork
+from tfp_realnvp.pixels import dequantize, quantize
+from tfp_realnvp.runtime.running_statistics import RunningStatistics
+from tfp_realnvp.saving.description import register
+from tfp_realnvp.saving.export import export_saved_model
+from tfp_realnvp.saving.flow_folders import load_flow, save_flow
+from tfp_realnvp.training.adam import Adam
+from tfp_realnvp.training.flow_model import FlowModel
+from tfp_realnvp.training.recalibration import recalibrate, training_mode_bits_per_dim
+from tfp_realnvp.version import __version__ as __version__
+
+# What a saved flow may consist of besides TFP's classes and Keras layers.
+register(
+    AffineCoupling,
+    ChannelHalves,
+    Checkerboard,
+    Composition,
+    CouplingNetwork,
+    FactorOut,
+    FlowBatchNorm,
+    NetworkOptions,
+    PixelLogit,
+    RealNVPImage,
+    ResidualNetwork,
+    Squeeze,
+)
 
 __all__ = [
     "PRESETS",
@@ -33,6 +55,7 @@ __all__ = [
     "FlowBatchNorm",
     "FlowModel",
     "ImageBijector",
+    "NetworkOptions",
     "PixelLogit",
     "RealNVPImage",
     "ResidualNetwork",
@@ -53,4 +76,3 @@ __all__ = [
     "split_latents",
     "training_mode_bits_per_dim",
 ]
-__version__ = "0.1.0"

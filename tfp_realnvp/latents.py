@@ -1,17 +1,28 @@
 """Latents by scale, and paths between latents (paper, section 3.6, equation 19, appendix D).
 
-Latents are float tensors [..., H, W, C]; results have their dtype. What doesn't fit raises ValueError or TypeError.
+Latents are float tensors [..., H, W, C], and results have their dtype. Arguments of another shape or type raise
+ValueError or TypeError.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.checks import check_input_type, check_int, check_number, check_seed
-from tfp_realnvp.squeeze import Squeeze
+from tfp_realnvp.bijectors.squeeze import Squeeze
+from tfp_realnvp.checks import (
+    check_divisible,
+    check_image_rank,
+    check_input_type,
+    check_int,
+    check_number,
+    check_seed,
+)
 
 
-def split_latents(latents, num_scales):
-    """The latents of each scale, which an image-shaped latent holds by position.
+def split_latents(latents: Any, num_scales: int) -> tuple[tf.Tensor, ...]:
+    """Returns the latents of each scale; an image-shaped latent holds them by position.
 
         h(0) = latents;  h(i), z(i) = halves of the channels of ordered_squeeze(h(i - 1));  z(S) = h(S - 1)
 
@@ -23,7 +34,7 @@ def split_latents(latents, num_scales):
       num_scales: Python int S, that of the flow.
 
     Returns:
-      A tuple of S tensors, z(1) to z(S), the one factored out first in front, the top level last:
+      A tuple of S tensors, z(1) to z(S): first the one that is factored out first, last the top level. Their shapes are
       [..., H/2, W/2, 2 C], [..., H/4, W/4, 4 C], ..., and, twice, [..., H/2^(S-1), W/2^(S-1), 2^(S-1) C].
 
     Reference: Dinh et al. 2017, section 3.6, equations 13 to 16.
@@ -31,11 +42,11 @@ def split_latents(latents, num_scales):
     check_int("num_scales", num_scales, 1, meaning="that of the flow, `flow.num_scales`")
     latents = _images("latents", latents)
     divisor = 2 ** (num_scales - 1)
-    if any(size is not None and size % divisor for size in latents.shape[-3:-1].as_list()):
-        raise ValueError(
-            f"`latents` of shape {latents.shape}: height and width must be divisible by 2 ** (num_scales - 1) = "
-            f"{divisor}; pass latents whole, and with their own flow's `num_scales` in place of {num_scales}."
-        )
+    rule = (
+        f"height and width must be divisible by 2 ** (num_scales - 1) = {divisor}; pass latents whole, and with their "
+        f"own flow's `num_scales` in place of {num_scales}"
+    )
+    check_divisible("`latents`", latents.shape, (divisor, divisor, 1), rule)
     squeeze = Squeeze(ordered=True, validate_args=True)
     parts = []
     for _ in range(num_scales - 1):
@@ -44,15 +55,15 @@ def split_latents(latents, num_scales):
     return (*parts, latents)
 
 
-def join_latents(parts):
-    """The latents [..., H, W, C] of which `parts` are the scales: inverse of `split_latents`, to the bit.
+def join_latents(parts: Sequence[Any]) -> tf.Tensor:
+    """Returns the latents [..., H, W, C] of which `parts` are the scales: the inverse of `split_latents`, bit for bit.
 
     >>> latents = tf.random.normal([2, 8, 8, 1])
     >>> bool(tf.reduce_all(join_latents(split_latents(latents, num_scales=3)) == latents))
     True
 
     Args:
-      parts: list or tuple of float tensors, in order, shapes and common dtype those of `split_latents`.
+      parts: list or tuple of float tensors of one dtype, in the order and the shapes of `split_latents`.
 
     Reference: Dinh et al. 2017, section 3.6, equations 13 to 16.
     """
@@ -69,11 +80,11 @@ def join_latents(parts):
     return joined
 
 
-def resample_latents(latents, num_scales, kept, *, seed, temperature=1.0):
+def resample_latents(latents: Any, num_scales: int, kept: float, *, seed: Any, temperature: float = 1.0) -> tf.Tensor:
     """Keeps the top-level latents and draws the others from N(0, temperature^2): conceptual compression.
 
-    The noise is a function of `seed` and of the shape of `latents`, cut out where latents are dropped: pictures of
-    several fractions differ by what is dropped, by nothing else.
+    The noise is a function of `seed` and of the shape of `latents`, whatever is kept: pictures of several fractions
+    differ only by what they drop.
 
     >>> latents = tf.random.normal([2, 8, 8, 1])
     >>> quarter = resample_latents(latents, num_scales=4, kept=0.25, seed=(0, 1))
@@ -100,13 +111,13 @@ def resample_latents(latents, num_scales, kept, *, seed, temperature=1.0):
     return join_latents([*split_latents(tf.ensure_shape(noise, latents.shape), num_scales)[:dropped], *parts[dropped:]])
 
 
-def manifold(latents, angles):
+def manifold(latents: Any, angles: Any) -> tf.Tensor:
     """Combines 2^k latents by k angles, so that N(0, I) stays N(0, I): the weights' squares sum to 1.
 
         k = 2:  z = cos(p) (cos(q) z1 + sin(q) z2) + sin(p) (cos(q) z3 + sin(q) z4),  p, q = angles[..., 0], [..., 1]
 
-    Any other k nests in the same way: the first angle weighs the first half of the latents against the second. Angles
-    of 0 give the first latent exactly; the others lie at multiples of pi/2, up to the rounding of these.
+    Any other k nests in the same way: the first angle weighs the first half of the latents against the second half.
+    Angles of 0 give the first latent exactly. The other latents lie at multiples of pi/2, to the rounding of these.
 
     >>> examples, angle = tf.random.normal([4, 8, 8, 3]), tf.range(8.0) * np.pi / 4
     >>> manifold(examples, tf.stack(tf.meshgrid(angle, angle, indexing="ij"), -1)).shape
@@ -133,14 +144,14 @@ def manifold(latents, angles):
     return sum(weight * z for weight, z in zip(weights, tf.unstack(latents), strict=True))
 
 
-def interpolate_on_sphere(first, second, t):
+def interpolate_on_sphere(first: Any, second: Any, t: Any) -> tf.Tensor:
     """Goes from `first` (t = 0) to `second` (t = 1) along the great circle between their directions.
 
         z = |z| (sin((1 - t) w) first / |first| + sin(t w) second / |second|) / sin(w),  w the angle between them
         |z| = (1 - t) |first| + t |second|,  over H, W and C
 
-    A straight line would pass latents of much smaller norm than N(0, I) gives. It is taken where there is no one
-    circle: between parallel or opposite directions (then through 0), and if one end is 0. Both ends are exact.
+    A straight line would pass through latents of much smaller norm than N(0, I) gives. It is taken nevertheless where
+    no single circle exists: between parallel or opposite directions, and if one end is 0. Both ends are exact.
 
     >>> interpolate_on_sphere(3 * tf.eye(2)[:1, tf.newaxis], 3 * tf.eye(2)[1:, tf.newaxis], 0.5).numpy().round(3)
     array([[[2.121, 2.121]]], dtype=float32)
@@ -166,31 +177,31 @@ def interpolate_on_sphere(first, second, t):
     circle = directed & (tf.sin(angle) > np.finfo(first.dtype.as_numpy_dtype).eps ** 0.5)
     sine = tf.where(circle, tf.sin(angle), 1)
 
-    def weight(t, own):
+    def weight(t: tf.Tensor, own: int) -> tf.Tensor:
         on_circle = ((1 - t) * norms[1 - own] / norms[own] + t) * tf.sin(t * angle) / sine
         return tf.where(circle & (t != 0) & (t != 1), on_circle, t)
 
     return weight(1 - t, 0) * first + weight(t, 1) * second
 
 
-def _norm(x):
-    """[..., 1, 1, 1], with a gradient of 0 at 0."""
+def _norm(x: tf.Tensor) -> tf.Tensor:
+    """Returns the norm [..., 1, 1, 1] of each image; its gradient at 0 is 0."""
     square = tf.reduce_sum(x * x, axis=[-3, -2, -1], keepdims=True)
     return tf.where(square > 0, tf.sqrt(tf.where(square > 0, square, 1)), 0)
 
 
-def _images(argument, value, dtype=None):
+def _images(argument: str, value: Any, dtype: tf.DType | None = None) -> tf.Tensor:
+    """Returns `value` as a float tensor [..., H, W, C], of `dtype` if that is given."""
     value = tf.convert_to_tensor(value, dtype_hint=dtype)
     check_input_type(argument, value, None)
     if dtype not in (None, value.dtype):
         raise TypeError(f"`{argument}` has dtype {value.dtype.name}: must be {dtype.name} as the rest; use `tf.cast`.")
-    if value.shape.rank is None or value.shape.rank < 3 or value.shape[-1] is None:
-        rule = "must be [..., H, W, C] with known rank and channels; set them with `tf.ensure_shape`"
-        raise ValueError(f"`{argument}` of shape {value.shape}: {rule}.")
+    check_image_rank(f"`{argument}`", value.shape)
     return value
 
 
-def _broadcast(argument, shape, batch):
+def _broadcast(argument: str, shape: tf.TensorShape, batch: tf.TensorShape) -> tf.TensorShape:
+    """Returns the shape that both broadcast to."""
     try:
         return tf.broadcast_static_shape(shape, batch)
     except ValueError as error:

@@ -1,20 +1,20 @@
-"""Units of likelihood."""
+"""Likelihood in bits per dimension, of one draw of the noise and of several."""
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
 
-def bits_per_dim(log_prob, event_shape):
+def bits_per_dim(log_prob: tf.Tensor, event_shape: Any) -> tf.Tensor:
     """Converts a log density of dequantised pixels to bits per dimension.
 
         bits/dim = -log_prob / (H * W * C * ln 2)
 
-    What it bounds: for whole-numbered images x and noise u uniform in [0, 1), the mean of this value over u is an
-    upper bound on the bits/dim of x under the discrete model P(x) = integral of p(x + u) du (Theis et al. 2016); one
-    draw of u estimates that bound without bias. It bounds nothing for images that were not whole numbers, and is no
-    rate for pixels that were scaled: `log_prob` must be a density over [0, levels), of which levels = 256 needs no
-    further offset.
+    For whole-numbered images x and noise u uniform in [0, 1), the mean of this value over u is an upper bound on the
+    bits/dim of x under the discrete model P(x) = integral of p(x + u) du (Theis et al. 2016), and one draw of u
+    estimates that bound without bias. For images that were not whole numbers it bounds nothing. `log_prob` must be a
+    density of pixels in [0, levels); pixels that were scaled would need an offset.
 
     Args:
       log_prob: float tensor, nats.
@@ -30,17 +30,19 @@ def bits_per_dim(log_prob, event_shape):
     return -log_prob / (dimensions * math.log(2.0))
 
 
-def importance_weighted_bits_per_dim(log_prob, event_shape):
+def importance_weighted_bits_per_dim(log_prob: Any, event_shape: Any) -> tf.Tensor:
     """Bits per dimension of the mean density over M draws of the noise: a tighter bound than `bits_per_dim`.
 
         bits/dim = -log(mean_m exp(log_prob[m])) / (H * W * C * ln 2)
 
     For whole-numbered images x and M independent draws of noise uniform in [0, 1), the mean over draws of this value is
-    an upper bound on the bits/dim of x under the discrete model P(x) = integral of p(x + u) du. It falls with M towards
-    that of P, and with M = 1 is the bound of `bits_per_dim`. On average: a single value may lie below.
+    an upper bound on the bits/dim of x under the discrete model P(x) = integral of p(x + u) du. The bound falls with M
+    towards the bits/dim of P; with M = 1 it is that of `bits_per_dim`. It holds on average: a single value may lie
+    below.
 
     Args:
-      log_prob: float tensor [M, ...], nats, one row a draw; of `FlowModel`, -predict(x, draw=m) * H * W * C * ln 2.
+      log_prob: float tensor [M, ...], nats, one row a draw. From a `FlowModel`, row m is
+        -predict(x, draw=m) * H * W * C * ln 2.
       event_shape: as in `bits_per_dim`.
 
     Returns:

@@ -1,0 +1,1 @@
+"""The bijectors of an image flow, and the masks of its couplings."""

@@ -1,0 +1,1 @@
+"""Whole flows, composed from the bijectors and the networks."""

@@ -1,0 +1,231 @@
+"""Real NVP for images, composed from its parts (paper, section 3.6 and 4.1; released program)."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
+from tfp_realnvp.bijectors.composition import Composition
+from tfp_realnvp.bijectors.factor_out import FactorOut
+from tfp_realnvp.bijectors.flow_batch_norm import FlowBatchNorm
+from tfp_realnvp.bijectors.masks import ChannelHalves, Checkerboard
+from tfp_realnvp.bijectors.pixel_logit import PixelLogit
+from tfp_realnvp.bijectors.squeeze import Squeeze
+from tfp_realnvp.checks import check_bool, check_channels, check_divisible, check_float_type, check_int
+from tfp_realnvp.networks.coupling_network import CouplingNetwork
+from tfp_realnvp.networks.options import NetworkOptions
+
+# Where the paper and the authors' released program differ.
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"squash": "paper", "shift_first": False, "running_average": True},
+    "released": {"squash": "released", "shift_first": True, "running_average": False},
+}
+
+
+class RealNVPImage(Composition):
+    """Real NVP between latents and pixels, both [..., H, W, C].
+
+        level(i)    = 3 checkerboard couplings
+                      -> squeeze -> 3 channel couplings -> unsqueeze
+                      -> ordered squeeze -> FactorOut(level(i + 1)) -> ordered unsqueeze
+        level(last) = 4 checkerboard couplings
+        inverse:  latents = level(0).inverse(PixelLogit.inverse(pixels))
+        forward:  pixels = PixelLogit.forward(level(0).forward(latents))
+        log |det| of either = the sum of its parts'
+
+    Each coupling is followed by a `FlowBatchNorm` of the part that it changed. `inverse` maps pixels in [0, levels)
+    to latents (the paper's f), `forward` maps latents to pixels. Height and width are those of each call, and must be
+    divisible by 2 ** (num_scales - 1).
+
+    Every method takes two keywords, which a distribution takes as `bijector_kwargs={...}`:
+      training: Python bool. Normalise with the statistics of the batch, and move the running ones by one step. In
+        `forward` this holds for the networks' own batch norms alone, and nothing moves, as in the released sampler:
+        sampling is then no exact inverse, which helps samples much larger than the training images.
+      conditioning: float tensor [..., conditioning_size] that broadcasts against the batch shape.
+
+    >>> flow = RealNVPImage(channels=3, num_scales=2, width=8, residual_blocks=1)
+    >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[8, 8, 3])
+    >>> images = tfd.TransformedDistribution(prior, flow)
+    >>> pixels = images.sample(2, seed=1)
+    >>> pixels.shape, images.log_prob(pixels).shape
+    (TensorShape([2, 8, 8, 3]), TensorShape([2]))
+
+    Reference: Dinh, Sohl-Dickstein, Bengio: Density estimation using Real NVP, ICLR 2017, arXiv 1605.08803.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        *,
+        num_scales: int = 2,
+        width: int = 64,
+        residual_blocks: int = 8,
+        preset: str = "released",
+        squash: str | None = None,
+        shift_first: bool | None = None,
+        running_average: bool | None = None,
+        levels: int = 256,
+        additive: bool = False,
+        batch_norm: bool = True,
+        momentum: float = 0.9,
+        conditioning_size: int | None = None,
+        dtype: tf.DType = tf.float32,
+        compute_dtype: tf.DType | None = None,
+        recompute_gradients: bool = False,
+        validate_args: bool = False,
+        name: str = "real_nvp_image",
+    ) -> None:
+        """Builds the flow and all its variables. The defaults are the paper's CIFAR-10 network.
+
+        Args:
+          channels: Python int, C.
+          num_scales: Python int, at least 1.
+          width: Python int, hidden channels of the first scale's networks; doubled at every scale, and for channel
+            couplings.
+          residual_blocks: Python int, the blocks of each network.
+          preset: "paper" or "released"; it chooses those of the next three options that are None.
+          squash: "paper" or "released", see `PixelLogit`.
+          shift_first: Python bool, see `AffineCoupling`.
+          running_average: Python bool, see `RunningStatistics` (appendix E).
+          levels: Python int, pixel values lie in [0, levels).
+          additive: Python bool; couplings that only shift.
+          batch_norm: Python bool; False leaves out all batch norms, in the networks and between couplings.
+          momentum: float in [0, 1), of the running statistics.
+          conditioning_size: Python int K; condition every network on a vector [..., K].
+          dtype: of pixels, latents, scales, statistics and variables.
+          compute_dtype: of the networks' convolutions; `tf.bfloat16` is about twice as fast where hardware has it.
+            Default: that of Keras' mixed precision policy, "mixed_bfloat16" or "mixed_float16", where one is set
+            (`tf_keras.mixed_precision.set_global_policy`), else `dtype`.
+          recompute_gradients: Python bool; keep only the couplings' inputs for the backward pass, and compute their
+            networks anew, block by block. Gradients are the same; memory is an eighth to a third at any number of
+            couplings, and a step takes about 1.4 times as long. There are first derivatives only.
+          validate_args: Python bool; check values at run time.
+          name: Python str; the first part of every variable's name.
+
+        Raises:
+          ValueError, TypeError: for an argument out of range or of another type.
+        """
+        compute_dtype = _policy_compute_dtype(dtype) if compute_dtype is None else compute_dtype
+        parameters = dict(locals())
+        check_int("channels", channels, 1, meaning="the number of image channels C, e.g. 3 for colour")
+        check_int("num_scales", num_scales, 1, meaning="the levels of the flow, e.g. 2")
+        check_int("width", width, 1, meaning="the hidden channels of the first scale, e.g. 32")
+        check_bool("additive", additive)
+        check_float_type("dtype", dtype)
+        if preset not in PRESETS:
+            raise ValueError(f"`preset`={preset!r}: must be one of {sorted(PRESETS)}, see `PRESETS`.")
+        chosen = {"squash": squash, "shift_first": shift_first, "running_average": running_average}
+        self.options: dict[str, Any] = {k: PRESETS[preset][k] if v is None else v for k, v in chosen.items()}
+        self.channels = channels
+        self.num_scales = num_scales
+        self._residual_blocks = residual_blocks
+        self._additive = additive
+        self._network_options = NetworkOptions(
+            conditioning_size=conditioning_size,
+            batch_norm=batch_norm,
+            momentum=momentum,
+            running_average=self.options["running_average"],
+            recompute_gradients=recompute_gradients,
+            dtype=dtype,
+            compute_dtype=compute_dtype,
+        )
+        with tf.name_scope(name) as name:
+            logit = PixelLogit(levels, self.options["squash"], validate_args=validate_args)
+            parts = [logit, self._level(0, channels, width, validate_args)]
+            super().__init__(parts, parameters=parameters, name=name, dtype=dtype, validate_args=validate_args)
+
+    def _level(self, scale: int, channels: int, width: int, validate_args: bool) -> Composition:
+        """Returns the couplings of one scale and, inside a `FactorOut`, of all scales after it."""
+        dtype = self._network_options.dtype
+        last = scale == self.num_scales - 1
+        with tf.name_scope(f"level_{scale}") as name:
+            checkerboards = []
+            for i in range(4 if last else 3):
+                checkerboards += self._coupling(
+                    f"checkerboard_{i}", Checkerboard(i % 2), channels, width, 0.0, validate_args
+                )
+            if last:
+                return Composition(checkerboards, name=name, dtype=dtype)
+            channelwise = []
+            for i in range(3):
+                channelwise += self._coupling(
+                    f"channel_{i}", ChannelHalves(i % 2), 4 * channels, 2 * width, 1.0, validate_args
+                )
+            squeeze = Squeeze(validate_args=validate_args)
+            ordered_squeeze = Squeeze(ordered=True, validate_args=validate_args)
+            parts = [
+                *checkerboards,
+                tfp.bijectors.Invert(squeeze),
+                *channelwise,
+                squeeze,
+                tfp.bijectors.Invert(ordered_squeeze),
+            ]
+        # Outside of the name scope, so that variables are named by their own level and not by all levels above it.
+        following = self._level(scale + 1, 2 * channels, 2 * width, validate_args)
+        factor_out = FactorOut(following, name=f"factor_out_{scale}")
+        return Composition([*parts, factor_out, ordered_squeeze], name=name, dtype=dtype)
+
+    def _coupling(
+        self, name: str, mask: Any, channels: int, width: int, gain: float, validate_args: bool
+    ) -> list[tfp.bijectors.Bijector]:
+        """Returns a coupling and, if there are batch norms, the one of the part that it changes."""
+        options = self._network_options
+        common: dict[str, Any] = {"recompute_gradients": options.recompute_gradients, "dtype": options.dtype}
+        outputs = 1 if self._additive else 2
+        with tf.name_scope(name):
+            network = CouplingNetwork(mask, channels, width, self._residual_blocks, options, outputs=outputs)
+            coupling = AffineCoupling(
+                mask,
+                network,
+                shift_first=self.options["shift_first"],
+                additive=self._additive,
+                gain=gain,
+                offset=not options.batch_norm,
+                validate_args=validate_args,
+                name="coupling",
+                **common,
+            )
+            if not options.batch_norm:
+                return [coupling]
+            momentum, running_average = options.momentum, options.running_average
+            norm = FlowBatchNorm(
+                channels, mask, momentum=momentum, running_average=running_average, name="output_norm", **common
+            )
+            return [coupling, norm]
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        # Checked here too, so that a prior of a shape that can't be squeezed is refused before any image arrives.
+        self._check_shape("event", shape)
+        return shape
+
+    _inverse_event_shape = _forward_event_shape
+
+    def _check_shape(self, what: str, shape: tf.TensorShape) -> None:
+        if shape.rank is None or shape.rank < 3:
+            return
+        what, divisor = f"{self.name}: {what}", self.size_divisor
+        check_channels(what, shape, self.channels)
+        rule = (
+            f"height and width must be divisible by 2 ** (num_scales - 1) = {divisor}; resize or crop the images, or "
+            f"lower `num_scales`={self.num_scales}"
+        )
+        check_divisible(what, shape, (divisor, divisor, 1), rule)
+
+    @property
+    def size_divisor(self) -> int:
+        """Height and width of images must be multiples of this."""
+        return 2 ** (self.num_scales - 1)
+
+    @property
+    def regularized_variables(self) -> tuple[tf.Variable, ...]:
+        """All variables that training penalises: weight-norm gains, and the gains of checkerboards' tanh."""
+        return tuple(v for module in self.submodules for v in getattr(module, "regularized_variables", ()))
+
+
+def _policy_compute_dtype(dtype: tf.DType) -> tf.DType | None:
+    """Returns the compute dtype of Keras' policy, if the policy is a mixed one for variables of `dtype`."""
+    policy = tf_keras.mixed_precision.global_policy()
+    mixed = policy.compute_dtype != policy.variable_dtype == tf.as_dtype(dtype).name
+    return tf.as_dtype(policy.compute_dtype) if mixed else None

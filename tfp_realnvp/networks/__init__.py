@@ -1,0 +1,1 @@
+"""Conditioners: the networks that compute a coupling's shift and log-scale."""

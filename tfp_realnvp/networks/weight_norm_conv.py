@@ -1,0 +1,60 @@
+"""Weight-normalised convolutions."""
+
+import math
+
+import tensorflow as tf
+
+from tfp_realnvp.networks.batch_norm import BatchNorm
+
+
+class WeightNormConv(tf.Module):
+    """Convolution, stride 1, zero padding, with filters normalised per output channel (Salimans & Kingma 2016).
+
+    w = gain * filters / ||filters||; without a learned gain the filters have unit norm.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        size: int,
+        *,
+        gain: bool = False,
+        bias: bool = False,
+        dtype: tf.DType = tf.float32,
+        name: str = "conv",
+    ) -> None:
+        """Builds the variables: filters from U(-r, r), r = sqrt(2 / channels_in); gains so that outputs start small."""
+        super().__init__(name=name)
+        limit = math.sqrt(2.0 / channels_in)
+        start = tf.cast(limit * math.sqrt(channels_in * size**2 / 12), dtype)
+        with tf.name_scope(name):
+            filters = tf.random.uniform([size, size, channels_in, channels_out], -limit, limit, dtype)
+            self.filters = tf.Variable(filters, name="filters")
+            self.gain = tf.Variable(tf.fill([channels_out], start), name="gain") if gain else None
+            self.bias = tf.Variable(tf.zeros([channels_out], dtype), name="bias") if bias else None
+
+    @property
+    def regularized_variables(self) -> tuple[tf.Variable, ...]:
+        """The learned gain, which training penalises."""
+        return () if self.gain is None else (self.gain,)
+
+    def __call__(self, x: tf.Tensor, norm: BatchNorm | None = None) -> tf.Tensor:
+        """Maps [N, H, W, channels_in] to [N, H, W, channels_out] in the dtype of `x`.
+
+        With `norm`, the output is normalised by the running statistics of this batch norm, at no cost: scale and shift
+        are folded into filters and bias.
+        """
+        filters = tf.convert_to_tensor(self.filters)
+        squares = tf.reshape(filters**2, [-1, filters.shape[-1]])
+        # The product with ones sums the squares in half the time that reduce_sum takes.
+        scale = tf.math.rsqrt(tf.matmul(tf.ones([1, squares.shape[0]], squares.dtype), squares)[0])
+        if self.gain is not None:
+            scale *= self.gain
+        bias = self.bias
+        if norm is not None:
+            norm_scale, shift = norm.affine(*norm.statistics.running())
+            scale *= norm_scale
+            bias = shift if bias is None else bias * norm_scale + shift
+        y = tf.nn.conv2d(x, tf.cast(filters * scale, x.dtype), strides=1, padding="SAME")
+        return y if bias is None else tf.nn.bias_add(y, tf.cast(bias, x.dtype))

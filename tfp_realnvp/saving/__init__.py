@@ -1,0 +1,1 @@
+"""Distributions on disk: a description beside a TensorFlow checkpoint, and SavedModels for serving."""

@@ -1,0 +1,46 @@
+"""Files and folders that appear whole or not at all: they are written under a hidden name, then renamed."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+HIDDEN = ".incomplete-"
+
+
+@contextlib.contextmanager
+def written_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields a hidden path beside `path`; what the block writes there becomes `path` if the block ends well.
+
+    It becomes `path` by one renaming, after everything is on the disk; a file that was there is replaced. After a
+    failure nothing of it is left. After a kill the hidden one may be left, which the next call for `path` removes: one
+    writer at a time.
+    """
+    hidden = path.with_name(f"{HIDDEN}{path.name}")
+    remove(hidden)
+    try:
+        yield hidden
+        for written in [*hidden.rglob("*"), hidden]:
+            _sync(written)
+        hidden.replace(path)
+        _sync(path.parent)
+    finally:
+        remove(hidden)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file or a folder, if there is one."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Waits until a file or a folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

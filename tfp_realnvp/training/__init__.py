@@ -1,0 +1,1 @@
+"""Training by Keras: `FlowModel`, its parts, and running statistics estimated anew."""

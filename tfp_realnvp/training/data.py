@@ -1,0 +1,119 @@
+"""Images, conditioning and weights of images in the places that Keras has for them: x, y and sample_weight."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfp_realnvp.keywords import check_conditioning, conditioning_of_distribution
+
+
+def check_images(
+    argument: str,
+    data: Any,
+    conditioning: Any,
+    *,
+    distribution: tfp.distributions.Distribution,
+    levels: int,
+    whole: bool,
+) -> None:
+    """Raises an error if a `FlowModel` can't take these data; it reads one batch of a dataset at most.
+
+    Generators, `Sequence`s and distributed datasets are not checked: to look at them would use them up.
+
+    Args:
+      argument: name of the argument, for messages.
+      data: what Keras' `fit` takes as x: array, tensor, or `tf.data.Dataset` of images or (images, conditioning).
+      conditioning: what it takes as y, or None.
+      distribution: `tfd.Distribution` over images [H, W, C].
+      levels: Python int; pixels must lie in [0, levels).
+      whole: Python bool; pixels must be whole numbers, since noise in [0, 1) will be added to them.
+
+    Raises:
+      TypeError: if the data are no numbers.
+      ValueError: for a wrong shape, values out of range, or conditioning that the flow does not take.
+    """
+    if data is None or isinstance(data, list | tuple | dict | str | numbers.Number):
+        raise TypeError(
+            f"`{argument}` is of type {type(data).__name__}: must be an array or tensor [N, H, W, C] or a "
+            "`tf.data.Dataset`; convert a list with `np.stack`, and pass conditioning as `y`."
+        )
+    if isinstance(data, tf.data.Dataset):
+        spec = data.element_spec
+        images, second = (*spec, None)[:2] if isinstance(spec, tuple) else (spec, None)
+        conditioning = second if isinstance(second, tf.TensorSpec) else None  # A dataset may hold None for it.
+        if not isinstance(images, tf.TensorSpec):
+            raise TypeError(
+                f"`{argument}` has elements {spec}: must be images or (images, conditioning); map the dataset to these."
+            )
+        _check_form(argument, images.shape, images.dtype, distribution.event_shape)
+        first = next(iter(data.take(1)), None)
+        if first is None:
+            raise ValueError(f"`{argument}` is an empty dataset: it needs at least one batch of images.")
+        _check_values(argument, first[0] if isinstance(first, tuple) else first, levels, whole)
+    elif hasattr(data, "shape") and hasattr(data, "dtype"):
+        _check_form(argument, tf.TensorShape(data.shape), data.dtype, distribution.event_shape)
+        if not data.shape[0]:
+            raise ValueError(f"`{argument}` of shape {tuple(data.shape)} is empty: it needs at least one image.")
+        _check_values(argument, data, levels, whole)
+    else:
+        return
+    shape = None if conditioning is None else tf.TensorShape(getattr(conditioning, "shape", None))
+    takes = conditioning_of_distribution(distribution)
+    check_conditioning(f"`{argument}`: its conditioning", shape, takes, rank=2)
+
+
+def _check_form(argument: str, shape: tf.TensorShape, dtype: Any, event_shape: tf.TensorShape) -> None:
+    try:
+        kind = tf.as_dtype(dtype)
+    except TypeError:
+        kind = None
+    if kind is None or not (kind.is_integer or kind.is_floating):
+        name = getattr(kind, "name", dtype)
+        raise TypeError(f"`{argument}` has dtype {name}: must be an integer or float type; convert it, e.g. to uint8.")
+    expected = tf.TensorShape([None, *event_shape])
+    if not shape.is_compatible_with(expected):
+        raise ValueError(
+            f"`{argument}` has shape {shape}: must be [N, H, W, C] = {expected} as the distribution's events; batch a "
+            "dataset, resize the images, or build the distribution for their size."
+        )
+
+
+def _check_values(argument: str, images: Any, levels: int, whole: bool) -> None:
+    images = np.asarray(images)
+    low, high = images.min(), images.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"`{argument}` holds values that are not finite; remove or repair these images.")
+    if low < 0 or high >= levels:
+        raise ValueError(
+            f"`{argument}` holds values in [{low}, {high}]: pixels must lie in [0, levels={levels}); they are not to "
+            "be scaled or centred. Set `levels` to the number of values that a pixel can have."
+        )
+    if whole and images.dtype.kind == "f" and not np.array_equal(images, np.floor(images)):
+        raise ValueError(
+            f"`{argument}` holds fractions in [{low}, {high}]: pixels must be whole numbers in [0, levels={levels}), "
+            "since noise is added to them. Undo a scaling to [0, 1], or build the model with `dequantize=False` for "
+            "pixels that are dequantised already."
+        )
+
+
+def y_beside_weights(x: Any, y: Any, sample_weight: Any) -> Any:
+    """Returns the `y` to give to Keras.
+
+    Keras loses the `sample_weight` of arrays without a `y`. Images without conditioning therefore get a `y` of shape
+    [N, 0] if they have weights; `unpack` takes it for None.
+    """
+    return np.zeros([len(x), 0], np.float32) if y is None and sample_weight is not None else y
+
+
+def unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+    """Returns images, conditioning and weights of what Keras gives to a step; None for what there is not."""
+    images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+    if isinstance(images, tuple):  # `predict` knows no y, so its x are pairs.
+        images, conditioning = images
+    if conditioning is not None and conditioning.shape.rank == 2 and conditioning.shape[-1] == 0:
+        conditioning = None
+    return images, conditioning, weights

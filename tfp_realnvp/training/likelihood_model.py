@@ -1,0 +1,172 @@
+"""A Keras model whose loss is a likelihood: its optimizer, its steps and its metrics (paper, section 4.1)."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+from tfp_realnvp.checks import (
+    check_bool,
+    check_distribution,
+    check_int,
+    check_levels,
+    check_not_keras_3,
+    check_number,
+)
+from tfp_realnvp.likelihood import bits_per_dim
+from tfp_realnvp.runtime.observation import observing_layers
+from tfp_realnvp.runtime.replicas import replica_local, sum_over_replicas
+from tfp_realnvp.training.adam import Adam
+from tfp_realnvp.training.averages import WeightAverages
+from tfp_realnvp.training.data import unpack
+from tfp_realnvp.training.failures import Failure
+from tfp_realnvp.training.keras_variables import check_built, group_variables, warn_of_unseen
+from tfp_realnvp.training.metrics import Mean
+from tfp_realnvp.training.objective import EVALUATION, TRAINING, Objective
+
+
+class LikelihoodModel(tf_keras.Model):
+    """What one step of a `FlowModel` does, in training, evaluation and prediction."""
+
+    def __init__(
+        self,
+        distribution: tfp.distributions.Distribution,
+        *,
+        levels: int = 256,
+        dequantize: bool = True,
+        l2: float = 5e-5,
+        averaging: float | None = None,
+        seed: int = 0,
+        name: str = "flow_model",
+    ) -> None:
+        """Builds the model around `distribution`, whose variables it trains.
+
+        Args:
+          distribution: `tfd.Distribution` with a static event shape [H, W, C]; `log_prob` in nats, of pixels in
+            [0, levels). An `ImageBijector` in a `TransformedDistribution` receives `training` and `conditioning`.
+          levels: Python int.
+          dequantize: Python bool; add noise. False for pixels that are continuous already.
+          l2: float; weight of the penalty on the `regularized_variables` of the distribution's layers.
+          averaging: float decay, or None; evaluate with moving averages of weights and statistics
+            (`WeightAverages`).
+          seed: Python int, of all noise.
+          name: Python str.
+
+        Raises:
+          ValueError, TypeError: for an argument out of range or of another type.
+        """
+        super().__init__(name=name)
+        check_levels(levels)
+        check_distribution(distribution)
+        check_built(distribution)
+        check_bool("dequantize", dequantize)
+        check_number("l2", l2, lambda w: w >= 0, "0 or more; 0 leaves the penalty out")
+        check_int("seed", seed, 0, meaning="which selects the noise")
+        self.distribution = distribution
+        self.levels = levels
+        self.dequantize = dequantize
+        self.l2 = l2
+        self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False, name="seed")
+        self._objective = Objective(distribution, levels=levels, add_noise=dequantize, l2=l2, seed=self.seed)
+        self._evaluated_batches = replica_local(tf.zeros([], tf.int64), "evaluated_batches")
+        self._draw = replica_local(tf.zeros([], tf.int64), "draw")
+        self._failure = Failure()
+        self._loss = Mean(name="loss")
+        self._bits_per_dim = Mean(name="bits_per_dim")
+        self.variable_groups = group_variables(distribution.variables)
+        self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
+        self.built = True
+
+    @property
+    def metrics(self) -> list[tf_keras.metrics.Metric]:
+        return [self._loss, self._bits_per_dim]
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
+
+        Args:
+          optimizer: tf_keras optimizer, or its name. `tfp_realnvp.Adam` is the faster Adam.
+          **kwargs: `steps_per_execution`, `jit_compile`, `run_eagerly`, as in Keras.
+
+        Raises:
+          ValueError: for a loss or metrics.
+          TypeError: for an optimizer of Keras 3.
+        """
+        for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"`{name}`={kwargs[name]!r}: FlowModel's loss is the likelihood; leave `{name}` out.")
+        if optimizer is None:
+            optimizer = Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
+        check_not_keras_3("optimizer", optimizer)
+        super().compile(optimizer=optimizer, **kwargs)
+        self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
+
+    def call(self, images: tf.Tensor, conditioning: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns the bits/dim of each image, [N], with the noise of the next evaluation batch."""
+        return bits_per_dim(self._evaluation_log_prob(images, conditioning), self.distribution.event_shape)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        images, conditioning, weights = unpack(data)
+        step = tf.cast(self.optimizer.iterations, tf.int64)
+        context = tf.distribute.get_replica_context()
+        variables = self.trainable_variables
+        scaling = self.optimizer if isinstance(self.optimizer, tf_keras.mixed_precision.LossScaleOptimizer) else None
+        with tf.GradientTape() as tape, observing_layers() as record:
+            log_prob = self._objective.log_prob(images, conditioning, stream=TRAINING, batch=step)
+            objective = self._objective(log_prob, weights)
+            share = objective / context.num_replicas_in_sync
+            scaled = share if scaling is None else scaling.get_scaled_loss(share)
+        warn_of_unseen(tape, variables)
+        gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        if scaling is not None:
+            gradients = scaling.get_unscaled_gradients(gradients)
+        # The loss is summed too, since replicas that disagree on whether the step failed would differ ever after.
+        gradients, record.sums, share = sum_over_replicas([gradients, record.sums, share])
+        # Keras' loss scaling lowers the scale until gradients are finite, and leaves out the steps until then.
+        may_overflow = False if scaling is None else scaling.loss_scale > 1
+        finite = self._failure.check(step, share, record, gradients, variables, may_overflow)
+        context.merge_call(self._apply, args=(finite, gradients))
+        return self._update_metrics(objective, log_prob, weights)
+
+    def _apply(self, strategy: tf.distribute.Strategy, finite: tf.Tensor, gradients: list[tf.Tensor]) -> None:
+        """Takes one step of optimizer and averages if `finite`; gradients of 0 would not do, since momentum goes on.
+
+        It is called for all replicas together, as Keras' loss scaling does: within a replica, optimizers can't be
+        called in a branch.
+        """
+
+        def apply(gradients: list[tf.Tensor]) -> None:
+            pairs = zip(gradients, self.trainable_variables, strict=True)
+            self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+            if self.averages is not None:
+                self.averages.update()
+
+        def step() -> tf.Tensor:
+            strategy.extended.call_for_each_replica(apply, args=(gradients,))
+            return tf.zeros([])
+
+        tf.cond(strategy.experimental_local_results(finite)[0], step, lambda: tf.zeros([]))
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        images, conditioning, weights = unpack(data)
+        log_prob = self._evaluation_log_prob(images, conditioning)
+        self._evaluated_batches.assign_add(1)
+        return self._update_metrics(self._objective(log_prob, weights), log_prob, weights)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        images, conditioning, _ = unpack(data)
+        result = self.call(images, conditioning)  # Not through __call__, which casts to the policy's compute dtype.
+        self._evaluated_batches.assign_add(1)
+        return result
+
+    def _evaluation_log_prob(self, images: tf.Tensor, conditioning: tf.Tensor | None) -> tf.Tensor:
+        batch, draw = self._evaluated_batches, self._draw
+        return self._objective.log_prob(images, conditioning, stream=EVALUATION, batch=batch, draw=draw)
+
+    def _update_metrics(
+        self, objective: tf.Tensor, log_prob: tf.Tensor, weights: tf.Tensor | None
+    ) -> dict[str, tf.Tensor]:
+        self._loss.update_state(bits_per_dim(-objective, self.distribution.event_shape), tf.shape(log_prob)[0])
+        self._bits_per_dim.update_state(bits_per_dim(log_prob, self.distribution.event_shape), weights)
+        return {m.name: m.result() for m in self.metrics}
