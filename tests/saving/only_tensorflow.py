@@ -1,9 +1,9 @@
 """A server of an export in a process that has TensorFlow and none of what the model was made with.
 
-    python tests/only_tensorflow.py answer EXPORT REQUESTS.pickle ANSWERS.pickle
-    python tests/only_tensorflow.py soak_python EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
-    python tests/only_tensorflow.py soak_session EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
-    python tests/only_tensorflow.py cli ARGUMENTS_OF_SAVED_MODEL_CLI...
+    python tests/saving/only_tensorflow.py answer EXPORT REQUESTS.pickle ANSWERS.pickle
+    python tests/saving/only_tensorflow.py soak_python EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
+    python tests/saving/only_tensorflow.py soak_session EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
+    python tests/saving/only_tensorflow.py cli ARGUMENTS_OF_SAVED_MODEL_CLI...
 
 Requests are a list of (signature, {input: value}). One that leaves inputs to their defaults goes to the method of that
 name, any other to the signature, which alone may be called from several threads. Answers are a list of
@@ -27,7 +27,7 @@ class _Blocker:
 
 
 sys.meta_path.insert(0, _Blocker())
-sys.path = [entry for entry in sys.path if "tests" not in os.path.basename(entry)]
+sys.path = [entry for entry in sys.path if entry != os.path.dirname(os.path.abspath(__file__))]
 
 import tensorflow as tf  # noqa: E402
 

@@ -391,9 +391,9 @@ def test_killed_at_any_operation_the_old_or_the_new_is_there(tmp_path):
 
 _SAVER = """
 import sys
-from tests import test_saving
+from tests.saving import test_loading
 from tfp_realnvp import save_flow
-distribution = test_saving._flow()
+distribution = test_loading._flow()
 while True:
     for v in distribution.variables:
         v.assign_add(v * 0 + 1)
@@ -404,7 +404,7 @@ while True:
 
 @pytest.mark.slow
 def test_killed_at_any_time_the_flow_loads(tmp_path):
-    root = pathlib.Path(__file__).parents[1]
+    root = pathlib.Path(__file__).parents[2]
     chosen = random.Random(0)
     for _ in range(5):
         command = [sys.executable, "-c", _SAVER, str(tmp_path)]

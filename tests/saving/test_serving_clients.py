@@ -17,11 +17,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from sklearn.datasets import load_digits
 
-from tests.prediction_server import serve
+from tests.saving.prediction_server import serve
 from tfp_realnvp import RealNVPImage, bits_per_dim, dequantize, export_saved_model, quantize
 
 tfd = tfp.distributions
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 LEVELS = 17
 
 

@@ -1,6 +1,6 @@
 """Compares the `released` flow with numbers recorded from the authors' program.
 
-    python -m tests.authors_parity FILE.npz
+    python -m tests.flows.authors_parity FILE.npz
 
 Builds the flow from the file's meta/, loads its variables, and prints for every recorded quantity the largest error
 relative to the largest entry of its array. Exits with 1 above 1e-4, for gradients above 1e-3.

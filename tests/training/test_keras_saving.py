@@ -10,7 +10,7 @@ import tf_keras
 from tf_keras.src.saving import saving_lib
 
 from tests import models
-from tests.test_saving import DISTRIBUTIONS, _Mine
+from tests.saving.test_loading import DISTRIBUTIONS, _Mine
 from tfp_realnvp import AffineCoupling, Checkerboard, FlowModel
 
 callbacks = tf_keras.callbacks

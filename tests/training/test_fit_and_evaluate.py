@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
+from tests.bijectors.test_one_evaluation import convolutions, expected_convolutions
 from tests.models import (
     DIMENSIONS,
     SHAPE,
@@ -21,7 +22,6 @@ from tests.models import (
     tiny,
     values,
 )
-from tests.test_one_evaluation import convolutions, expected_convolutions
 from tfp_realnvp import FlowModel, RealNVPImage, RunningStatistics, dequantize
 
 tfb = tfp.bijectors

@@ -14,7 +14,7 @@ import tensorflow_probability as tfp
 from tensorflow_serving.apis import prediction_log_pb2
 
 from tests import models
-from tests.prediction_server import Model
+from tests.saving.prediction_server import Model
 from tfp_realnvp import RealNVPImage, bits_per_dim, dequantize, export_saved_model, quantize, save_flow
 
 tfd = tfp.distributions

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests import authors_parity
-from tests.authors_parity import load, our_name, part_of
+from tests.flows import authors_parity
+from tests.flows.authors_parity import load, our_name, part_of
 from tfp_realnvp import RealNVPImage
 
-GOLDEN = pathlib.Path(__file__).parents[2] / "shared/golden/authors_16x16_scales3_width8_blocks2.npz"
+GOLDEN = pathlib.Path(__file__).parents[3] / "shared/golden/authors_16x16_scales3_width8_blocks2.npz"
 
 needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="the authors' recorded numbers are not on this machine")
 

@@ -20,7 +20,7 @@ import tf_keras
 from examples import data
 from tests.models import compiled, images, tiny, values
 from tests.prepared import numbered, record_images
-from tests.test_failures import Steep
+from tests.training.test_failures import Steep
 from tfp_realnvp import Adam, recalibrate, training_mode_bits_per_dim
 
 # Epsilon: else Adam makes whole steps of gradients that are 0 but for rounding.

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -18,7 +18,7 @@ def run(tmp_path_factory):
     errors = tmp_path_factory.mktemp("two_replicas") / "errors"
     with errors.open("w") as file:
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": file, "cwd": ROOT, "text": True}
-        program = subprocess.Popen([sys.executable, "-m", "tests.two_replicas"], **options)
+        program = subprocess.Popen([sys.executable, "-m", "tests.training.two_replicas"], **options)
 
     def ask(case):
         program.stdin.write(case + "\n")

@@ -1,6 +1,6 @@
 """Prints the MiB that a training step on 32 images takes above one on a single image; for test_recompute.py.
 
-    MALLOC_MMAP_THRESHOLD_=65536 python -m tests.peak_memory COUPLINGS RESIDUAL_BLOCKS [recompute]
+    MALLOC_MMAP_THRESHOLD_=65536 python -m tests.training.peak_memory COUPLINGS RESIDUAL_BLOCKS [recompute]
 
 A program of its own, since a process's peak never falls; the environment variable has freed arrays leave the process.
 """

@@ -204,14 +204,14 @@ def test_second_derivatives_are_refused():
 
 @functools.cache
 def activations(*arguments):
-    """MiB, of `tests.peak_memory`: the median of three runs, as threads meet in other ways each time."""
+    """MiB, of `tests.training.peak_memory`: the median of three runs, as threads meet in other ways each time."""
     return statistics.median(_activations(*arguments) for _ in range(3))
 
 
 def _activations(*arguments):
     done = subprocess.run(
-        [sys.executable, "-m", "tests.peak_memory", *arguments],
-        cwd=pathlib.Path(__file__).parents[1],
+        [sys.executable, "-m", "tests.training.peak_memory", *arguments],
+        cwd=pathlib.Path(__file__).parents[2],
         env=os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"},
         capture_output=True,
         text=True,
