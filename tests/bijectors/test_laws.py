@@ -16,7 +16,10 @@ every = pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name,
 
 
 def evaluate(bijector, images, latents, keywords):
-    """Both values and both log dets, the latter with one number an image: constant ones are scalars in TFP."""
+    """Both values and both log dets.
+
+    The log dets have one number for each image, though TFP gives constant ones as scalars.
+    """
     batch_shape = tf.shape(images)[:-3]
     return {
         "inverse": bijector.inverse(images, **keywords),
@@ -40,11 +43,11 @@ def distribution(entry, dtype):
     return tfd.TransformedDistribution(prior, entry.bijector(dtype))
 
 
-# tf.identity: of the very tensor that it answered with, a bijector remembers the input.
+# A bijector remembers the input of each tensor that it returned. `tf.identity` makes another one, so that it computes.
 
 
 @every
-def test_round_trip(entry):
+def test_forward_and_inverse_undo_each_other(entry):
     bijector = entry.bijector(tf.float64)
     images, latents, keywords = inputs(entry, (3,), tf.float64)
     values = evaluate(bijector, images, latents, keywords)
@@ -61,7 +64,7 @@ def test_log_det_is_that_of_the_jacobian(entry):
     images, latents, keywords = inputs(entry, (), tf.float64)
     expected = evaluate(bijector, images, latents, keywords)
     for function, point in ((bijector.inverse, images), (bijector.forward, latents)):
-        # One copy of the point for each output: one gradient then gives all rows of the Jacobian.
+        # There is one copy of the point for each output, so that one gradient gives all rows of the Jacobian.
         size = point.shape.num_elements()
         with tf.GradientTape() as tape:
             copies = tf.repeat(point[tf.newaxis], size, axis=0)
@@ -73,19 +76,19 @@ def test_log_det_is_that_of_the_jacobian(entry):
 
 
 @every
-def test_any_batch_shape(entry):
+def test_any_batch_shape_is_taken(entry):
     bijector = entry.bijector(tf.float64)
     grid = inputs(entry, (2, 3), tf.float64)
     together = evaluate(bijector, *grid)
     assert together["inverse"].shape == (2, 3, *entry.latent_shape)
     assert together["forward"].shape == (2, 3, *entry.image_shape)
-    for where in (1, (0, 0), (0, 2), (1, 1)):  # A batch (3,) and single images.
+    for where in (1, (0, 0), (0, 2), (1, 1)):  # These are a batch (3,) and single images.
         part = evaluate(bijector, *tf.nest.map_structure(lambda v, where=where: v[where], grid))
         assert_close({name: value[where] for name, value in together.items()}, part, rtol=1e-11, atol=1e-11)
 
 
 @every
-def test_shapes_unknown_until_run_time(entry):
+def test_shapes_may_be_unknown_until_run_time(entry):
     bijector = entry.bijector(tf.float64)
     arguments = inputs(entry, (3,), tf.float64)
 
@@ -104,8 +107,8 @@ def test_eager_graph_and_xla_agree(entry):
     bijector = entry.bijector(tf.float32)
     arguments = inputs(entry, (2,), tf.float32)
     eager = evaluate(bijector, *arguments)
-    # Float32 sums in another order, through up to fourteen networks; logits near the ends of the pixels' range are
-    # ill-conditioned.
+    # The sums have another order in float32, through up to fourteen networks, and logits are ill-conditioned near the
+    # ends of the pixels' range.
     traced = tf.function(lambda *a: evaluate(bijector, *a)).get_concrete_function(*arguments)
     assert_close(traced(*arguments), eager, rtol=1e-4, atol=1e-4)
     compiled = tf.function(lambda *a: traced(*a), jit_compile=True)
@@ -114,7 +117,7 @@ def test_eager_graph_and_xla_agree(entry):
 
 @every
 @pytest.mark.parametrize("method", ["inverse", "forward"])
-def test_finite_gradients_to_all_variables(entry, method):
+def test_gradients_to_all_variables_are_finite(entry, method):
     bijector = entry.bijector(tf.float64)
     images, latents, keywords = inputs(entry, (2,), tf.float64)
     point = images if method == "inverse" else latents
@@ -141,7 +144,7 @@ def test_copy_shares_variables(entry):
 
 
 @every
-def test_parameters_and_repr(entry):
+def test_parameters_and_repr_tell_what_it_is(entry):
     bijector = entry.bijector(tf.float64)
     accepted = set(inspect.signature(type(bijector).__init__).parameters) - {"self"}
     assert set(bijector.parameters) == accepted
@@ -163,7 +166,7 @@ def test_invert_exchanges_the_directions(entry):
 
 
 @every
-def test_in_a_distribution(entry):
+def test_it_works_in_a_distribution(entry):
     images = distribution(entry, tf.float64)
     keywords = {"bijector_kwargs": entry.keywords((2,), tf.float64)}
     sample, log_prob = images.experimental_sample_and_log_prob(2, seed=(1, 2), **keywords)

@@ -1,4 +1,4 @@
-"""Each network runs once for a log_prob, a sample, or both together."""
+"""Each network runs once for a log_prob, once for a sample, and once for both together."""
 
 import collections
 import functools
@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests.convolutions import convolutions, expected_convolutions
 from tfp_realnvp import AffineCoupling, Checkerboard, CouplingNetwork, RealNVPImage
-from tfp_realnvp.residual_network import WeightNormConv
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
@@ -36,23 +36,10 @@ def distribution(bijector):
     return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=SHAPE), bijector)
 
 
-def convolutions(concrete_function):
-    """Number of Conv2D operations in a graph and the functions that it calls."""
-    graph = concrete_function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    return sum(node.op == "Conv2D" for node in nodes)
-
-
-def expected_convolutions(images):
-    count = sum(isinstance(m, WeightNormConv) for m in images.submodules)
-    assert count >= 3
-    return count
-
-
 @methods
 @pytest.mark.parametrize("make", [image_flow, chain])
 @pytest.mark.parametrize("traced", [False, True])
-def test_calls_of_each_network(make, traced, method, monkeypatch):
+def test_each_network_is_called_once(make, traced, method, monkeypatch):
     images = distribution(make())
     calls = collections.Counter()
     original = CouplingNetwork.__call__
@@ -73,13 +60,13 @@ def test_calls_of_each_network(make, traced, method, monkeypatch):
 
 @methods
 @pytest.mark.parametrize("make", [image_flow, chain])
-def test_convolutions_in_the_graph(make, method):
+def test_each_convolution_is_in_the_graph_once(make, method):
     images = distribution(make())
     traced = tf.function(lambda: METHODS[method](images)).get_concrete_function()
     assert convolutions(traced) == expected_convolutions(images)
 
 
-def test_convolutions_in_a_saved_model(tmp_path):
+def test_each_convolution_is_in_a_saved_model_once(tmp_path):
     images = distribution(image_flow())
     module = tf.Module()
     module.images = images

@@ -2,12 +2,13 @@
 
     python -m tests.flows.authors_parity FILE.npz
 
-Builds the flow from the file's meta/, loads its variables, and prints for every recorded quantity the largest error
-relative to the largest entry of its array. Exits with 1 above 1e-4, for gradients above 1e-3.
+The program builds the flow from the file's meta/ and loads its variables. For every recorded quantity it prints the
+largest error relative to the largest entry of its array. It exits with 1 if an error is above 1e-4, or that of a
+gradient above 1e-3.
 
-Where exact arithmetic gives zero, float32 gives noise: gradients of biases that a batch norm removes, and running
-means of inputs that were normalised before. There the denominator has a floor: 1e-3 of the largest gradient of all,
-1e-2 for running means.
+Where exact arithmetic gives zero, float32 gives noise. This is so for gradients of biases that a batch norm removes,
+and for running means of inputs that were normalised before. There the denominator has a floor, which is 1e-3 of the
+largest gradient of all, and 1e-2 for running means.
 """
 
 import pathlib
@@ -43,7 +44,7 @@ _LEAVES = {
 
 
 def our_name(theirs):
-    """The name of our variable for one of the released program's, below the flow's own name."""
+    """Our name, below that of the flow, for a variable of the released program."""
     scale, coupling, *rest = theirs.split("/")
     k = int(coupling.removeprefix("coupling_"))
     path = [scale.replace("scale", "level"), f"checkerboard_{k}" if k < 4 else f"channel_{k - 4}"]
@@ -60,7 +61,10 @@ def our_name(theirs):
 
 
 def part_of(theirs, variable):
-    """Our channel couplings keep statistics for all channels; theirs, for the half that changes."""
+    """The entries of our variable that theirs corresponds to.
+
+    Our channel couplings keep statistics for all channels, and theirs for the half that changes.
+    """
     coupling = int(theirs.split("/")[1].removeprefix("coupling_"))
     if "bn_out" not in theirs or coupling < 4:
         return slice(None)
@@ -68,7 +72,7 @@ def part_of(theirs, variable):
 
 
 class Comparison:
-    """The largest relative error of each quantity, printed as it comes."""
+    """Prints the largest relative error of each quantity, and keeps the names of those that failed."""
 
     def __init__(self):
         self.failed = []
@@ -78,14 +82,14 @@ class Comparison:
         if ours.shape != theirs.shape:
             raise ValueError(f"{name}: our shape {ours.shape} is not the recorded {theirs.shape}")
         error = np.max(np.abs(ours - theirs)) / max(np.max(np.abs(theirs)), floor)
-        good = bool(error <= tolerance)  # False for NaN
+        good = bool(error <= tolerance)  # This is false for NaN.
         if not good:
             self.failed.append(name)
         print(f"{'ok  ' if good else 'FAIL'} {error:.1e} (at most {tolerance:.0e})  {name}")
 
 
 def load(recorded, **options):
-    """Returns the released flow and its distribution with the recorded variables, and {their name: our variable}."""
+    """Returns the released flow with the recorded variables, its distribution, and {their name: our variable}."""
     flow = tfp_realnvp.RealNVPImage(
         channels=recorded["pixels"].shape[-1],
         num_scales=int(recorded["meta/num_scales"]),
@@ -98,7 +102,7 @@ def load(recorded, **options):
     pairs = {}
     for key, value in recorded.items():
         theirs = key.removeprefix("variable/")
-        if theirs == key or theirs.endswith("/step"):  # A count of updates, which nothing reads.
+        if theirs == key or theirs.endswith("/step"):  # This counts updates, and nothing reads it.
             continue
         variable = pairs[theirs] = ours.pop(our_name(theirs))
         new = np.array(variable.numpy())
@@ -114,9 +118,9 @@ def compare(path, transform=lambda function: function, **options):
     """Prints all comparisons with the file at `path`; returns the names of those that failed.
 
     Args:
-      path: of a recorded file.
-      transform: of the functions that compute, e.g. `tf.function`.
-      **options: of `RealNVPImage`, that must change no number.
+      path: The path of a recorded file.
+      transform: A function that is applied to the functions that compute, e.g. `tf.function`.
+      **options: Options of `RealNVPImage` that must change no number.
     """
     with np.load(path) as file:
         recorded = dict(file)
@@ -124,7 +128,7 @@ def compare(path, transform=lambda function: function, **options):
     check = Comparison()
     pixels = tf.constant(recorded["pixels"] + recorded["noise"], tf.float32)
     event_shape = pixels.shape[1:]
-    to_unit = event_shape.num_elements() * np.log(256.0)  # Their likelihood is of pixels / 256.
+    to_unit = event_shape.num_elements() * np.log(256.0)  # Their likelihood is that of pixels / 256.
     logit, level = flow.parts
     gradients = {key.removeprefix("gradient/"): value for key, value in recorded.items() if key.startswith("gradient/")}
 

@@ -1,4 +1,4 @@
-"""Equal to the authors' program, by numbers that were recorded from it."""
+"""The `released` flow computes the numbers that were recorded from the authors' program."""
 
 import functools
 import pathlib
@@ -17,7 +17,7 @@ needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="the authors' rec
 
 
 @needs_golden
-def test_equal_to_the_authors_program():
+def test_the_flow_equals_the_authors_program():
     assert authors_parity.compare(GOLDEN) == []
 
 
@@ -33,7 +33,7 @@ def test_equal_to_the_authors_program():
         ),
     ],
 )
-def test_equal_in_every_mode(transform, recompute_gradients):
+def test_the_flow_equals_it_in_every_mode(transform, recompute_gradients):
     assert authors_parity.compare(GOLDEN, transform, recompute_gradients=recompute_gradients) == []
 
 
@@ -41,16 +41,16 @@ def test_equal_in_every_mode(transform, recompute_gradients):
 def test_a_wrong_variable_is_noticed(tmp_path):
     with np.load(GOLDEN) as file:
         recorded = dict(file)
-    name = "variable/scale_2/coupling_3/resnet/out/biases"  # The last network: the smallest effect.
+    name = "variable/scale_2/coupling_3/resnet/out/biases"  # The last network has the smallest effect.
     recorded[name] = recorded[name] + 0.01
     np.savez(tmp_path / "wrong.npz", **recorded)
     failed = authors_parity.compare(tmp_path / "wrong.npz")
     assert {"eval_z", "decode_y", "train_z"} <= set(failed)
-    assert "y" not in failed  # The pixels' logits, before any network.
+    assert "y" not in failed  # These are the logits of the pixels, which no network touches.
 
 
 def _names(num_scales, residual_blocks):
-    """All names that the released program could give its variables; some parts have no such leaf."""
+    """All names that the released program could give its variables. Some parts don't have all of these leaves."""
     parts = ["bn_in", "bn_out", *(f"resnet/{p}" for p in ("h_in", "skip_in", "bn_pre_out", "out"))]
     for i in range(residual_blocks):
         parts += [f"resnet/skip_{i}", *(f"resnet/block_{i}/{p}" for p in ("bn_in", "h_0", "bn_0", "out"))]
@@ -62,8 +62,8 @@ def _names(num_scales, residual_blocks):
 
 
 @pytest.mark.parametrize(("shape", "num_scales", "residual_blocks"), [((4, 8, 1), 2, 0), ((2, 3, 3), 1, 2)])
-def test_files_of_other_sizes(shape, num_scales, residual_blocks):
-    """The format is read for images that are not square, of one channel, of one scale: numbers here are our own."""
+def test_files_of_other_sizes_are_read(shape, num_scales, residual_blocks):
+    """The format is also read for images that are not square, and for one channel or scale. The numbers are our own."""
     flow = RealNVPImage(shape[-1], num_scales=num_scales, width=3, residual_blocks=residual_blocks)
     ours = {v.name.removeprefix(f"{flow.name}/").removesuffix(":0"): v for v in flow.variables}
     pairs = {n: ours[our_name(n)] for n in _names(num_scales, residual_blocks) if our_name(n) in ours}

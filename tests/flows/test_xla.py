@@ -1,4 +1,4 @@
-"""The whole training step under XLA, with static shapes, as a TPU needs it."""
+"""The whole training step compiles under XLA with static shapes, as a TPU needs it."""
 
 import concurrent.futures
 import multiprocessing
@@ -15,7 +15,7 @@ from tfp_realnvp import PRESETS, Adam, FlowModel, RealNVPImage
 
 tfd = tfp.distributions
 
-# What is left of each config's flow in small: its scales and its dtype.
+# A small flow keeps of each config's flow its scales and its dtype.
 SMALL = {"width": 2, "residual_blocks": 1}
 FLOWS = {tuple(sorted((dict(config_lib.get(n).flow) | SMALL).items())): n for n in reversed(config_lib.names())}
 NETWORKS = {name: dict(flow) for flow, name in FLOWS.items()}
@@ -25,7 +25,7 @@ NETWORKS = {name: dict(flow) for flow, name in FLOWS.items()}
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_training_step_compiles_and_is_the_plain_one(name, preset, record_property):
-    # In a process of its own, which ends: what XLA has compiled, 2 GB a step and more, is never freed.
+    # XLA never frees what it has compiled, which is 2 GB a step and more. Hence each step has a process, which ends.
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         trained, rates = pool.submit(_train, NETWORKS[name] | {"preset": preset}).result()
     (losses, weights), (plain_losses, plain_weights) = trained
@@ -39,7 +39,7 @@ def test_the_training_step_compiles_and_is_the_plain_one(name, preset, record_pr
 
 
 def _train(flow):
-    """Losses and weights of two steps by XLA, and of two plain ones; and the images/s of both."""
+    """The losses and weights of two steps by XLA and of two plain ones, and the images/s of both."""
     side = 2 ** flow["num_scales"]
     images = np.random.RandomState(0).randint(0, 256, [8, side, side, 1]).astype(np.uint8)
     trained, steps = [], {}
@@ -47,13 +47,13 @@ def _train(flow):
         tf.random.set_seed(0)
         prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=images.shape[1:])
         model = FlowModel(tfd.TransformedDistribution(prior, RealNVPImage(1, **flow)), averaging=0.999)
-        # A rate at which rounding, and the noise of another generator, moves nothing far.
+        # At this rate neither rounding nor the noise of another generator moves anything far.
         model.compile(Adam(1e-5, epsilon=1e-8, global_clipnorm=100.0), jit_compile=jit_compile)
         batches = tf.data.Dataset.from_tensors(images).repeat()
         losses = model.fit(batches, steps_per_epoch=1, epochs=2, verbose=0).history["bits_per_dim"]
         steps["XLA" if jit_compile else "plain"] = speed.steps(model, images, jit_compile)["train"]
         trained.append((losses, models.values(model.distribution.trainable_variables)))
     rates = {kind: len(images) * rate for kind, rate in turns.rates(steps, seconds=1).items()}
-    # By `fit`.
+    # `fit` traced each step once, and nothing else did.
     assert [step.func.experimental_get_tracing_count() for step in steps.values()] == [1, 1]
     return trained, rates

@@ -1,13 +1,13 @@
-"""A server of an export in a process that has TensorFlow and none of what the model was made with.
+"""This program answers requests from an export where TensorFlow is, and nothing else that the model was made with.
 
     python tests/saving/only_tensorflow.py answer EXPORT REQUESTS.pickle ANSWERS.pickle
     python tests/saving/only_tensorflow.py soak_python EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
     python tests/saving/only_tensorflow.py soak_session EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
     python tests/saving/only_tensorflow.py cli ARGUMENTS_OF_SAVED_MODEL_CLI...
 
-Requests are a list of (signature, {input: value}). One that leaves inputs to their defaults goes to the method of that
-name, any other to the signature, which alone may be called from several threads. Answers are a list of
-{output: array}, or the message of an error.
+Requests are a list of (signature, {input: value}). A request that leaves inputs to their defaults goes to the method of
+that name, and any other goes to the signature. Only signatures may be called from several threads. An answer is
+{output: array} or the message of an error.
 """
 
 import functools
@@ -27,7 +27,8 @@ class _Blocker:
 
 
 sys.meta_path.insert(0, _Blocker())
-sys.path = [entry for entry in sys.path if entry != os.path.dirname(os.path.abspath(__file__))]
+# Python looks for modules in the folder of the program first, and no module of the tests is to be had either.
+sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
 
 import tensorflow as tf  # noqa: E402
 
@@ -47,7 +48,7 @@ def answer(model, signature, inputs):
 
 
 def in_session(export):
-    """Returns what answers through a C++ session, as servers have it."""
+    """Returns a function that answers through a C++ session, as servers do."""
     with tf.Graph().as_default() as graph:
         session = tf.compat.v1.Session(graph=graph)
         definitions = tf.compat.v1.saved_model.load(session, ["serve"], export).signature_def

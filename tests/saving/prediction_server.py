@@ -1,8 +1,9 @@
-"""A stand-in for TensorFlow Serving, for tests of its clients where it can't be had.
+"""This stands in for TensorFlow Serving in tests of its clients, as the real one can't be had everywhere.
 
-An export answers in TensorFlow's C++ session, as there, over gRPC and REST. What is around the session is written
-anew from TensorFlow Serving's documentation: how inputs are found, defaults, JSON. Every refusal is INVALID_ARGUMENT or
-400. Batching, versions, warm-up and all but `Predict` are missing. What passes here can still fail there.
+As in TensorFlow Serving, an export answers in TensorFlow's C++ session, over gRPC and REST. The code around the session
+was written from TensorFlow Serving's documentation: it finds inputs, fills in defaults and reads JSON. Every refusal is
+INVALID_ARGUMENT or 400. There are no batching, versions or warm-up, and no method but `Predict`. What passes here can
+still fail there.
 """
 
 import concurrent.futures
@@ -18,11 +19,12 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 _DEFAULT = "serving_default"
 REFUSED = (ValueError, tf.errors.InvalidArgumentError)
-_MAY_BE = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}  # Which numbers of JSON an input takes, by NumPy's kinds.
+# An input of a kind of NumPy's takes numbers of JSON of these kinds.
+_MAY_BE = {"f": "iuf", "i": "iu", "u": "iu", "b": "b"}
 
 
 class Model:
-    """An export in a C++ session, which, other than Python, takes what it gets without a look at its shape."""
+    """An export in a C++ session, which does not look at the shapes of inputs as Python does."""
 
     def __init__(self, export):
         self._graph = tf.Graph()
@@ -32,11 +34,11 @@ class Model:
         self.close = self._session.close
 
     def dtypes(self, signature):
-        """NumPy's dtype of each input."""
+        """The NumPy dtype of each input."""
         return {k: tf.as_dtype(v.dtype).as_numpy_dtype for k, v in self._signature(signature).inputs.items()}
 
     def answer(self, signature, inputs):
-        """Outputs for inputs, both arrays by their names; raises one of `REFUSED`."""
+        """Returns {name: array} of outputs for {name: array} of inputs, or raises one of `REFUSED`."""
         definition = self._signature(signature)
         inputs = {k: tf.make_ndarray(v) for k, v in definition.defaults.items()} | inputs
         if inputs.keys() != definition.inputs.keys():
@@ -56,7 +58,7 @@ class Model:
 
 
 def _answer_json(model, request):
-    """The answer to a request over REST: to columns ("inputs") in columns, to rows ("instances") in rows."""
+    """Answers a request over REST, by columns if it has columns ("inputs"), by rows if it has rows ("instances")."""
     signature = request.get("signature_name", _DEFAULT)
     dtypes = model.dtypes(signature)
     if ("inputs" in request) == ("instances" in request):
@@ -75,7 +77,7 @@ def _answer_json(model, request):
 
 
 def _named(value, names):
-    """A value for each input; the only input of a signature needs no name."""
+    """Returns a value for each input. The only input of a signature needs no name."""
     if not isinstance(value, dict) and len(names) == 1:
         value = dict.fromkeys(names, value)
     missing = [k for k in names if not isinstance(value, dict) or k not in value]
@@ -126,13 +128,14 @@ def _handler(name, model):
 
 @contextlib.contextmanager
 def serve(export, name):
-    """Serves DIRECTORY/N under a name; gives the ports of 127.0.0.1 for gRPC and for REST."""
+    """Serves an export under a name, and gives the ports of 127.0.0.1 for gRPC and for REST."""
     with (
         contextlib.closing(Model(export)) as model,
         http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(name, model)) as rest,
         concurrent.futures.ThreadPoolExecutor(3) as pool,
     ):
-        rpc = grpc.server(pool, options=[("grpc.max_receive_message_length", -1)])  # As TensorFlow Serving's.
+        # TensorFlow Serving has no limit either.
+        rpc = grpc.server(pool, options=[("grpc.max_receive_message_length", -1)])
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Service(name, model), rpc)
         port = rpc.add_insecure_port("127.0.0.1:0")
         pool.submit(rest.serve_forever)

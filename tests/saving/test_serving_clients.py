@@ -1,4 +1,4 @@
-"""The clients of README.md and BUILD.md, against a stand-in for TensorFlow Serving."""
+"""The clients of README.md and BUILD.md work with a stand-in for TensorFlow Serving."""
 
 import contextlib
 import http.client
@@ -18,6 +18,7 @@ import tensorflow_probability as tfp
 from sklearn.datasets import load_digits
 
 from tests.saving.prediction_server import serve
+from tests.time_limits import HANG_SECONDS
 from tfp_realnvp import RealNVPImage, bits_per_dim, dequantize, export_saved_model, quantize
 
 tfd = tfp.distributions
@@ -27,7 +28,7 @@ LEVELS = 17
 
 @pytest.fixture(scope="module")
 def images():
-    """The README's distribution, smaller."""
+    """A smaller version of the distribution in the README."""
     flow = RealNVPImage(channels=1, num_scales=2, width=2, residual_blocks=0, levels=LEVELS)
     for i, v in enumerate(flow.trainable_variables):
         v.assign_add(0.1 * tf.random.stateless_normal(v.shape, [i, 0]))
@@ -47,8 +48,10 @@ def ports(images, tmp_path_factory):
 
 @contextlib.contextmanager
 def _client(ports, options=""):
-    """What BUILD.md's Python defines."""
+    """Gives the names that the Python code of BUILD.md defines."""
     code = re.search(r"\n## Serving\n.*?```python\n(.*?)```", (ROOT / "BUILD.md").read_text(), re.S).group(1)
+    # A slow machine may take longer than this client waits.
+    code = code.replace("timeout=60", f"timeout={HANG_SECONDS}")
     names = {}
     exec(code.replace('"localhost:8500"', f'"{ports["localhost:8500"]}"{options}'), names)
     with names["channel"]:
@@ -62,7 +65,7 @@ def client(ports):
 
 
 def _post(ports, request):
-    with contextlib.closing(http.client.HTTPConnection(ports["localhost:8501"], timeout=60)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(ports["localhost:8501"])) as connection:
         connection.request("POST", "/v1/models/realnvp:predict", json.dumps(request))
         response = connection.getresponse()
         return response.status, json.load(response)
@@ -73,7 +76,7 @@ def _scores(images, pixels):
     return {"log_prob": log_prob, "bits_per_dim": bits_per_dim(log_prob, (8, 8, 1))}
 
 
-def test_readme_rest(images, ports):
+def test_the_rest_client_of_the_readme_works(images, ports):
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     block = re.search(r"\n    docker run .*?\n((    .*\n)+)", (ROOT / "README.md").read_text()).group(1)
@@ -88,7 +91,7 @@ def test_readme_rest(images, ports):
         np.testing.assert_allclose([row[name] for row in score["predictions"]], values, rtol=1e-5)
 
 
-def test_build_grpc(images, client):
+def test_the_grpc_client_of_build_works(images, client):
     np.testing.assert_array_equal(client["pixels"], quantize(images.sample(4, seed=[0, 1]), LEVELS))
     assert client["pixels"].dtype == np.uint8
     np.testing.assert_allclose(client["bits"], _scores(images, client["pixels"])["bits_per_dim"], rtol=1e-5)
@@ -118,7 +121,7 @@ GOOD = {
         ("sample", "width", 5, "=5"),
     ],
 )
-def test_wrong_requests(client, ports, signature, name, value, words):
+def test_wrong_requests_are_refused(client, ports, signature, name, value, words):
     inputs = GOOD[signature] | {name: value}
     with pytest.raises(grpc.RpcError) as refused:
         client["ask"](signature, **inputs)
@@ -138,7 +141,7 @@ def test_wrong_requests(client, ports, signature, name, value, words):
         np.testing.assert_allclose(outputs[key], values, rtol=1e-6)
 
 
-def test_requests_that_do_not_fit_the_signature(client, ports):
+def test_requests_that_do_not_fit_the_signature_are_refused(client, ports):
     for inputs, word in (({}, "count"), ({"count": 1, "colour": 3}, "colour"), ({"count": np.int64(1)}, "int32")):
         with pytest.raises(grpc.RpcError) as refused:
             client["ask"]("sample", **inputs)
@@ -149,7 +152,7 @@ def test_requests_that_do_not_fit_the_signature(client, ports):
         assert (status, "seed" in answer["error"]) == (400, True)
 
 
-def test_answers_above_4_mb(client, ports):
+def test_answers_above_4_mb_need_an_option(client, ports):
     pixels = _full(16500, 8, 8, 1)
     with pytest.raises(grpc.RpcError, match="larger than max") as refused:
         client["ask"]("encode", pixels=pixels)

@@ -1,8 +1,9 @@
-"""Prints the MiB that a training step on 32 images takes above one on a single image; for test_recompute.py.
+"""Prints the MiB that a training step on 32 images takes above one on a single image; for test_memory.py.
 
     MALLOC_MMAP_THRESHOLD_=65536 python -m tests.training.peak_memory COUPLINGS RESIDUAL_BLOCKS [recompute]
 
-A program of its own, since a process's peak never falls; the environment variable has freed arrays leave the process.
+This is a program because the peak of a process never falls. The environment variable makes freed arrays leave the
+process.
 """
 
 import os
@@ -37,7 +38,7 @@ def main(couplings, residual_blocks, recompute_gradients):
     for size in (1, 32):
         for _ in range(2):
             step(tf.constant(np.random.RandomState(0).randint(0, 256, [size, *SHAPE]).astype(np.uint8)))
-        # Not ru_maxrss, which begins with that of the program that started this one.
+        # `ru_maxrss` would begin with that of the program that started this one.
         status = pathlib.Path("/proc/self/status").read_text()
         peaks.append(int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024)
     print(f"MiB {peaks[1] - peaks[0]:.1f}")

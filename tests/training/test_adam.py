@@ -1,4 +1,4 @@
-"""Our Adam is Keras' Adam."""
+"""`Adam` takes the steps of the Adam of Keras, and reads and writes the same checkpoints."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ START = [[1.0, -2.0, 3.0], [0.5]]
 
 
 def trained(optimizer, steps=4):
-    """Variables after steps on gradients that change from step to step, and the optimizer's own."""
+    """Variables after several steps on gradients that change from step to step."""
     variables = [tf.Variable(v) for v in START]
     optimizer.build(variables)
 
@@ -37,7 +37,7 @@ def test_steps_are_those_of_keras(options):
     ours, theirs = Adam(**options), tf_keras.optimizers.Adam(**options)
     for a, b in zip(values(trained(ours)), values(trained(theirs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=3e-5)
-    # 1 - beta_2 is rounded to float32 before or after the subtraction, which is 5e-5 of 0.001.
+    # Ours rounds 1 - beta_2 to float32 at another place than theirs does, which is 5e-5 of 0.001.
     for a, b in zip(values(ours.variables), values(theirs.variables), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4)
 
@@ -53,13 +53,13 @@ def test_checkpoints_of_either_are_read_by_the_other(order, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-def test_sparse_gradients():
+def test_sparse_gradients_are_applied():
     variable = tf.Variable([[1.0], [2.0]])
     Adam(0.1).apply_gradients([(tf.IndexedSlices(tf.ones([1, 1]), tf.constant([1])), variable)])
     np.testing.assert_allclose(variable.numpy(), [[1.0], [1.9]], rtol=1e-5)
 
 
-def test_rebuilt_from_its_config():
+def test_it_is_rebuilt_from_its_config():
     optimizer = Adam(0.1, beta_1=0.8, epsilon=1e-3, global_clipnorm=7.0)
     twin = tf_keras.optimizers.deserialize(tf_keras.optimizers.serialize(optimizer))
     assert isinstance(twin, Adam)

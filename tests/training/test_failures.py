@@ -1,52 +1,23 @@
-"""A step that is not finite changes nothing, is named, and is never saved."""
+"""A step that is not finite changes nothing, is named in the error, and is never saved."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 
-from tests.models import SHAPE, assert_equal, compiled, flow, images, normal, tiny, values
-
-tfd = tfp.distributions
-
-
-class Steep(tfd.Distribution):
-    """A constant likelihood with any gradient that one likes; and minus infinity, with that gradient, where told."""
-
-    def __init__(self, gradient, unlikely=None):
-        self.weight = tf.Variable(1.0, name="weight")
-        self._gradient, self._unlikely = gradient, unlikely
-        super().__init__(
-            dtype=tf.float32,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-        )
-
-    def _event_shape(self):
-        return tf.TensorShape(SHAPE)
-
-    def _log_prob(self, x):
-        @tf.custom_gradient
-        def steep(weight):
-            return weight, lambda upstream: upstream * self._gradient
-
-        log_prob = tf.zeros(tf.shape(x)[:1]) + steep(self.weight)
-        if self._unlikely is None:
-            return log_prob
-        return tf.where(x[:, 0, 0, 0] >= self._unlikely, -np.inf, log_prob)
+from tests.models import assert_equal, compiled, flow, images, normal, tiny, values
+from tests.training.steep import Steep
 
 
 def batches(bad, size=4, count=3):
-    """Batches of images, of which number `bad`, counted from 1, is NaN."""
+    """Batches of images, of which batch `bad` is NaN. The first is number 1."""
     x = images(count * size).astype(np.float32)
     x[(bad - 1) * size : bad * size] = np.nan
     return tf.data.Dataset.from_tensor_slices(x).batch(size)
 
 
 class Snapshots(tf_keras.callbacks.Callback):
-    """Values of `variables` before each execution."""
+    """Keeps the values of `variables` before each execution."""
 
     def __init__(self, variables):
         super().__init__()
@@ -66,12 +37,13 @@ MODES = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nan_images(mode, tmp_path):
+def test_nan_images_stop_the_training(mode, tmp_path):
     distribution = tiny()
     model = compiled(distribution, averaging=0.5, options=MODES[mode])
-    # The default, Adam: its momentum would go on with gradients of 0.
+    # The optimizer is the default, Adam, whose momentum would move weights even with gradients of 0.
     watched = [*distribution.trainable_variables, *model.averages.averages]
-    if mode != "two_steps":  # There a good batch follows within the execution, and statistics follow it.
+    # In "two_steps" a good batch follows in the same execution, and the statistics follow it.
+    if mode != "two_steps":
         watched += distribution.non_trainable_variables
     snapshots = Snapshots(watched)
     path = str(tmp_path / "{batch}.weights.h5")
@@ -86,7 +58,7 @@ def test_nan_images(mode, tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_nan_in_a_layer(mode):
+def test_nan_in_a_layer_is_named(mode):
     distribution = tiny()
     model = compiled(distribution, options=MODES[mode])
     broken = next(v for v in distribution.trainable_variables if "conv_out/filters" in v.name)
@@ -95,16 +67,16 @@ def test_nan_in_a_layer(mode):
     with pytest.raises(FloatingPointError, match="step 1: not finite: the output of layer 'tiny/coupling'"):
         model.fit(images(), batch_size=4, verbose=0)
     assert_equal(values(distribution.trainable_variables), before)
-    # The layers before the broken one saw good batches; those after it must not remember the bad one.
+    # The layers before the broken one saw good batches, and those after it must not remember the bad one.
     assert all(np.all(np.isfinite(value)) for value in values(distribution.non_trainable_variables))
 
 
 @pytest.mark.parametrize("place", ["level_0/channel_1", "level_1/checkerboard_2"])
-def test_nan_in_a_coupling_of_a_flow(place):
+def test_nan_in_a_coupling_of_a_flow_is_named(place):
     distribution = flow(num_scales=2)
     broken = next(v for v in distribution.trainable_variables if f"{place}/network/residual/conv_in/bias" in v.name)
     broken.assign(tf.fill(broken.shape, np.nan))
-    # Nothing more than the message: eager is fastest for one step.
+    # This looks at the message only, and eager mode is fastest for one step.
     model = compiled(distribution, options={"run_eagerly": True})
     with pytest.raises(FloatingPointError, match=f"step 1: .* layer 'real_nvp_image/{place}/coupling'"):
         model.fit(images(), batch_size=4, verbose=0)
@@ -112,7 +84,7 @@ def test_nan_in_a_coupling_of_a_flow(place):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("gradient", [np.inf, np.nan])
-def test_infinite_gradient_of_a_finite_loss(mode, gradient):
+def test_infinite_gradient_of_a_finite_loss_is_named(mode, gradient):
     distribution = Steep(gradient)
     model = compiled(distribution, options=MODES[mode])
     with pytest.raises(FloatingPointError, match="step 1: not finite: the gradient of 'weight:0'"):
@@ -120,8 +92,8 @@ def test_infinite_gradient_of_a_finite_loss(mode, gradient):
     assert distribution.weight.numpy() == 1.0
 
 
-def test_gradient_with_an_infinite_norm():
-    # Finite, but its square is not in float32: clipping by the norm would make it NaN.
+def test_gradient_with_an_infinite_norm_is_named():
+    # The gradient is finite, but its square is not in float32, so that clipping by the norm would make it NaN.
     distribution = Steep(1e25)
     model = compiled(distribution)
     with pytest.raises(FloatingPointError, match="step 1: not finite: the gradient of 'weight:0'"):
@@ -129,7 +101,7 @@ def test_gradient_with_an_infinite_norm():
     assert distribution.weight.numpy() == 1.0
 
 
-def test_infinite_loss():
+def test_infinite_loss_is_named():
     distribution = Steep(1.0, unlikely=0.0)
     model = compiled(distribution)
     with pytest.raises(FloatingPointError, match="step 1: not finite: the likelihood"):
@@ -142,12 +114,13 @@ def test_fit_goes_on_after_a_failure():
     with pytest.raises(FloatingPointError):
         model.fit(batches(bad=2), verbose=0)
     assert np.isfinite(model.fit(images(), verbose=0).history["loss"][0])
-    with pytest.raises(FloatingPointError, match="step 4"):  # After three good ones; a failed one is not counted.
+    # There were three good steps, and a failed one is not counted.
+    with pytest.raises(FloatingPointError, match="step 4"):
         model.fit(batches(bad=2), verbose=0)
 
 
 @pytest.mark.parametrize("callbacks", [[], [tf_keras.callbacks.TerminateOnNaN()]], ids=["none", "terminate_on_nan"])
-def test_failure_with_a_callback_list(callbacks):
+def test_failures_are_raised_with_a_callback_list(callbacks):
     model = compiled(tiny())
     given = tf_keras.callbacks.CallbackList(callbacks, model=model, add_history=True)
     with pytest.raises(FloatingPointError, match="step 2"):

@@ -1,4 +1,4 @@
-"""Models as Keras saves them: in one file with all that training needs; refused where Keras would lose something."""
+"""Keras saves a model in one file with all that training needs, and is refused where it would lose something."""
 
 import pathlib
 import zipfile
@@ -10,14 +10,14 @@ import tf_keras
 from tf_keras.src.saving import saving_lib
 
 from tests import models
-from tests.saving.test_loading import DISTRIBUTIONS, _Mine
+from tests.saving.distributions import DISTRIBUTIONS, Scaling
 from tfp_realnvp import AffineCoupling, Checkerboard, FlowModel
 
 callbacks = tf_keras.callbacks
 
 
 def _trained(distribution=None, **options):
-    """A model after some steps, compiled in another way than by default."""
+    """A model after some steps, which is not compiled as by default."""
     model = FlowModel(distribution or models.normal(), **{"averaging": 0.9, "seed": 3} | options)
     rate = tf_keras.optimizers.schedules.CosineDecay(1e-3, 100)
     model.compile(tf_keras.optimizers.Adam(rate, global_clipnorm=10.0), steps_per_execution=2)
@@ -83,12 +83,12 @@ def test_a_clone_has_the_arguments_and_new_weights():
 
 
 def test_classes_of_ones_own_are_told_as_to_keras(tmp_path):
-    model = _trained(models.on_prior(_Mine(2.0)))
+    model = _trained(models.on_prior(Scaling(2.0)))
     model.save(tmp_path / "model.keras")
-    name = f"{_Mine.__module__}._Mine"
+    name = f"{Scaling.__module__}.Scaling"
     with pytest.raises(ValueError, match=f"class '{name}' is not known"):
         tf_keras.models.load_model(tmp_path / "model.keras")
-    loaded = tf_keras.models.load_model(tmp_path / "model.keras", custom_objects={name: _Mine})
+    loaded = tf_keras.models.load_model(tmp_path / "model.keras", custom_objects={name: Scaling})
     assert _state(loaded) == _state(model)
 
 
@@ -113,7 +113,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(error, tmp_path, monkeypatch):
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(saving_lib, "_save_state", stop)  # After the file was opened.
+        patch.setattr(saving_lib, "_save_state", stop)  # Keras has opened the file by then.
         with pytest.raises(type(error)):
             model.save(tmp_path / "model.keras")
     assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]

@@ -1,4 +1,4 @@
-"""Running statistics estimated anew, and the gap to training that tells whether they need it."""
+"""`recalibrate` estimates running statistics anew, and the gap to training mode tells whether they need it."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ PRESETS = ("paper", "released")
 
 
 def pixels(*sizes):
-    """Batches of continuous pixels, each with a spread of its own."""
+    """Batches of continuous pixels, which differ in mean and spread."""
     return [
         (images(size, seed=i) * np.float32(0.3 + 0.1 * i) + np.float32(20 * i + 0.5)) for i, size in enumerate(sizes)
     ]
@@ -37,7 +37,7 @@ def inference_bits(distribution, batches):
 
 
 def gap(distribution, batches):
-    """Bits/dim of inference above those of training."""
+    """How far the bits/dim of inference are above those of training."""
     return inference_bits(distribution, batches).mean() - training_mode_bits_per_dim(distribution, batches).mean()
 
 
@@ -48,11 +48,11 @@ def spoil(distribution):
 
 
 @pytest.mark.parametrize("running_average", [False, True])
-def test_first_layer_in_closed_form(running_average):
+def test_the_first_layer_has_its_closed_form(running_average):
     norm = FlowBatchNorm(1, running_average=running_average)
     batches = pixels(3, 5, 2)
     recalibrate(on_prior(norm), batches)
-    # Batches weigh alike, whatever their sizes.
+    # All batches have the same weight, whatever their sizes are.
     mean = np.mean([x.astype(np.float64).mean() for x in batches])
     variance = np.mean([x.astype(np.float64).var() for x in batches])
     np.testing.assert_allclose(norm.statistics.mean, [mean], rtol=1e-6)
@@ -60,20 +60,20 @@ def test_first_layer_in_closed_form(running_average):
 
 
 @pytest.mark.parametrize("running_average", [False, True])
-def test_no_gap_on_the_batch_itself(running_average):
+def test_the_batch_itself_has_no_gap(running_average):
     distribution = on_prior(FlowBatchNorm(1, Checkerboard(), running_average=running_average))
     batches = pixels(8)
     assert gap(distribution, batches) > 0.05
     recalibrate(distribution, batches)
     trained = training_mode_bits_per_dim(distribution, batches)
     np.testing.assert_allclose(trained, inference_bits(distribution, batches), rtol=1e-6)
-    # The same by the law of the normal, in NumPy.
+    # NumPy computes the same by the formula of the normal distribution.
     x = batches[0].astype(np.float64)
     np.testing.assert_allclose(trained, norm_bits(x, Checkerboard()(SHAPE, tf.bool).numpy()), rtol=1e-5)
 
 
 def norm_bits(x, mask):
-    """bits/dim [N] of a standard normal behind a batch norm that leaves the mask alone."""
+    """Bits/dim [N] of a standard normal behind a batch norm that leaves the mask alone."""
     changed = x * ~mask
     variance = changed.var() + 1e-4
     y = np.where(mask, x, (x - changed.mean()) / np.sqrt(variance))
@@ -88,7 +88,7 @@ def test_every_layer_has_the_mean_over_batches(preset):
     before = values(distribution.trainable_variables)
     expected = []
     for m in statistics(distribution):
-        m.momentum = 0.0  # Training then leaves each batch's own, and normalises by them.
+        m.momentum = 0.0  # Training then leaves the statistics of the last batch, and normalises by them.
     for x in batches:
         distribution.log_prob(x, bijector_kwargs={"training": True})
         expected.append(values(distribution.non_trainable_variables))
@@ -108,7 +108,7 @@ def test_a_spoiled_model_is_repaired(preset):
     assert gap(distribution, batches) > 0.05
     recalibrate(distribution, batches)
     assert abs(gap(distribution, batches)) < 0.01
-    # Training's never depended on them.
+    # Those of training never depended on the running statistics.
     np.testing.assert_array_equal(training_mode_bits_per_dim(distribution, batches), trained)
     held_out = [images(32, seed=9) + np.float32(0.5)]
     assert abs(gap(distribution, held_out)) < 0.05
@@ -130,14 +130,14 @@ def test_training_mode_changes_nothing(preset):
     found = training_mode_bits_per_dim(distribution, batches)
     assert found.shape == (7,)
     assert_equal(values(distribution.variables), before)
-    if preset == "released":  # Where training normalises by the batch alone.
+    if preset == "released":  # Here training normalises by the batch alone.
         expected = [bits_per_dim(distribution.log_prob(x, bijector_kwargs={"training": True}), SHAPE) for x in batches]
         np.testing.assert_allclose(found, np.concatenate(expected), rtol=1e-6)
     batches[1][0, 0, 0, 0] = np.nan
     assert np.isnan(training_mode_bits_per_dim(distribution, batches)[4:]).any()
 
 
-def test_without_running_statistics():
+def test_distributions_without_running_statistics_are_scored():
     x = images(4) + np.float32(0.5)
     np.testing.assert_allclose(training_mode_bits_per_dim(normal(), [x]), inference_bits(normal(), [x]), rtol=1e-6)
 
@@ -162,7 +162,7 @@ def test_a_batch_that_is_not_finite_changes_nothing(preset):
 
 
 def test_state_of_keras_layers_stays():
-    # They move in training whether or not anyone records.
+    # These layers move their state in every call in training mode.
     layers = [tf_keras.layers.Conv2D(2, 3, padding="same"), tf_keras.layers.BatchNormalization(momentum=0.5)]
     conditioner = tf_keras.Sequential(layers)
     conditioner.build([None, *SHAPE])
@@ -176,7 +176,7 @@ def test_state_of_keras_layers_stays():
     assert any(np.any(a != b) for a, b in zip(values(conditioner.non_trainable_variables), before, strict=True))
 
 
-def test_one_trace_for_batches_of_all_sizes():
+def test_batches_of_all_sizes_share_one_trace():
     traces = []
 
     def conditioner(x):
@@ -201,7 +201,7 @@ def test_a_shared_network_averages_over_its_uses():
     np.testing.assert_allclose([norm.statistics.mean[0], norm.statistics.variance[0]], np.mean(expected, 0), rtol=1e-5)
 
 
-def test_eagerly():
+def test_eager_mode_gives_the_same():
     distribution = tiny(residual_blocks=1)
     recalibrate(distribution, pixels(4, 3))
     expected = values(distribution.non_trainable_variables)
@@ -216,7 +216,7 @@ def test_eagerly():
 
 
 @pytest.mark.parametrize("form", ["pairs", "tf.data"])
-def test_conditional_flows(form):
+def test_conditional_flows_are_recalibrated(form):
     distribution = tiny(conditioning_size=2)
     for v in distribution.trainable_variables:
         if "conditioning_weights" in v.name:
@@ -240,7 +240,7 @@ def test_conditional_flows(form):
     assert any(np.any(a != b) for a, b in zip(values(distribution.non_trainable_variables), with_vectors, strict=True))
 
 
-def test_float64_and_a_network_in_bfloat16():
+def test_float64_and_a_network_in_bfloat16_are_recalibrated():
     distribution = tiny()
     recalibrate(distribution, [x.astype(np.float64) for x in pixels(4, 4)])
     expected = values(distribution.non_trainable_variables)
@@ -254,7 +254,7 @@ def test_float64_and_a_network_in_bfloat16():
 
 @pytest.mark.parametrize("averaging", [None, 0.5])
 def test_statistics_stay_with_the_weights_that_evaluate_uses(averaging):
-    # A large step, so that the last weights and their averages differ.
+    # The step is large, so that the last weights and their averages differ.
     model = compiled(
         tiny(residual_blocks=1), averaging=averaging, optimizer=tf_keras.optimizers.Adam(0.1), dequantize=False
     )
@@ -268,8 +268,8 @@ def test_statistics_stay_with_the_weights_that_evaluate_uses(averaging):
         trained = training_mode_bits_per_dim(distribution, [x])
     assert_equal(values(distribution.trainable_variables), weights)
     if averaging is not None:
-        assert_equal(values(distribution.non_trainable_variables), own)  # Those of the last weights.
-    for _ in range(2):  # Evaluation swaps too, and keeps them.
+        assert_equal(values(distribution.non_trainable_variables), own)  # They belong to the last weights.
+    for _ in range(2):  # Evaluation swaps weights too, and keeps them.
         np.testing.assert_allclose(model.evaluate(x, verbose=0)[1], expected.mean(), rtol=1e-6)
         np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-6)
     assert abs(expected.mean() - trained.mean()) < 0.01 < abs(before - trained.mean())

@@ -1,4 +1,4 @@
-"""Keras 3, which is `tf.keras`, is refused where tf_keras is meant; and no variable goes untrained in silence."""
+"""Keras 3, which is `tf.keras`, is refused where tf_keras is meant, and no variable stays untrained in silence."""
 
 import contextlib
 
@@ -25,13 +25,13 @@ def _model(conditioner):
     return models.compiled(models.on_prior(tfp.bijectors.Chain(parts)))
 
 
-def test_a_conditioner_of_keras_3():
+def test_a_conditioner_of_keras_3_is_refused():
     for conditioner in (_layer(keras), keras.Sequential([_layer(keras)])):
         with pytest.raises(TypeError, match=r"`conditioner`=.*is of Keras 3.*take the same name from `tf_keras`"):
             AffineCoupling(Checkerboard(), conditioner)
 
 
-def test_an_optimizer_and_callbacks_of_keras_3():
+def test_an_optimizer_and_callbacks_of_keras_3_are_refused():
     model = models.compiled(models.normal())
     with pytest.raises(TypeError, match=r"`optimizer`=.*is of Keras 3"):
         model.compile(keras.optimizers.Adam(1e-3))
@@ -45,7 +45,7 @@ def test_an_optimizer_and_callbacks_of_keras_3():
     assert model.optimizer.iterations == 0
 
 
-def test_a_layer_that_is_not_built():
+def test_a_layer_that_is_not_built_is_refused():
     with pytest.raises(ValueError, match="`distribution` holds the Keras layer 'mine', which is not built"):
         _model(_layer(build=False))
     _model(_layer())
@@ -53,7 +53,7 @@ def test_a_layer_that_is_not_built():
 
 @pytest.mark.parametrize("kind", [tf_keras, keras], ids=["tf_keras", "Keras 3"])
 @pytest.mark.parametrize("run_eagerly", [False, True])
-def test_variables_out_of_sight(kind, run_eagerly):
+def test_variables_out_of_sight_are_warned_of(kind, run_eagerly):
     layer = _layer(kind)
     model = _model(lambda x: layer(x))
     model.compile(run_eagerly=run_eagerly)
@@ -71,7 +71,7 @@ def test_variables_out_of_sight(kind, run_eagerly):
         lambda: tf.distribute.MirroredStrategy(["CPU:0"]).scope(),
     ],
 )
-def test_variables_in_sight(where):
+def test_variables_in_sight_are_trained(where):
     with where():
         layer = _layer()
         model = _model(layer)

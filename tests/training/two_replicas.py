@@ -1,7 +1,7 @@
-"""Trains under `MirroredStrategy` over two logical CPUs and alone; prints both as JSON for test_distribute.py.
+"""Trains under `MirroredStrategy` over two logical CPUs and alone, and prints both as JSON for test_distribute.py.
 
-Reads cases, a line each, and prints a line for each. A program of its own, since logical devices can be set up only
-before TensorFlow starts.
+The program reads one case a line, and prints one line for each. It is a program because logical devices can be set up
+only before TensorFlow starts.
 """
 
 import functools
@@ -20,10 +20,10 @@ import tf_keras
 from examples import data
 from tests.models import compiled, images, tiny, values
 from tests.prepared import numbered, record_images
-from tests.training.test_failures import Steep
+from tests.training.steep import Steep
 from tfp_realnvp import Adam, recalibrate, training_mode_bits_per_dim
 
-# Epsilon: else Adam makes whole steps of gradients that are 0 but for rounding.
+# Without this epsilon, Adam would take whole steps along gradients that are 0 but for rounding.
 OPTIMIZERS = {
     "sgd": lambda: tf_keras.optimizers.SGD(0.1),
     "adam": lambda: Adam(1e-2, epsilon=1e-2, global_clipnorm=100.0),
@@ -42,7 +42,7 @@ def make(preset, optimizer, initial=None, recompute_gradients=False):
 
 
 def run(model, initial):
-    """The movement of every variable in one step and in four, and what was logged."""
+    """The movements of all variables in one step and in four, and what was logged."""
     variables = model.distribution.variables
     losses = model.fit(batches(8), shuffle=False, verbose=0).history["loss"]
     one = [value - start for value, start in zip(values(variables), initial, strict=True)]
@@ -85,7 +85,7 @@ def uneven(strategy):
 
 
 def replicas_after_failure(strategy):
-    """Only the second replica's images have no likelihood: the weight on each replica, and what was raised."""
+    """The weight on each replica and the error, when only the images of the second replica have no likelihood."""
     x = images(8)
     x[:4], x[4:] = 10, 200
     with strategy.scope():
@@ -100,7 +100,7 @@ def replicas_after_failure(strategy):
 
 
 def recalibrated(strategy):
-    """Statistics after `recalibrate`, the averages of them, and bits/dim by either mode: alone, in and out of scope."""
+    """Averages of statistics after `recalibrate`, and bits/dim: alone, inside of the strategy's scope, and outside."""
     alone = make("paper", "sgd")
     initial = values(alone.distribution.variables)
     pixels = [images(8, seed=i).astype("float32") + 0.5 for i in range(2)]
@@ -131,7 +131,7 @@ def recalibrated(strategy):
 
 
 def shares(strategy):
-    """Batches of images and their numbers: the rows of each replica, and the batches of one device."""
+    """The rows of each batch that each replica gets, and the batches that one device gets."""
     pixels, vectors = numbered(21), np.arange(21, dtype=np.float32)[:, np.newaxis]
     found = []
     with tempfile.TemporaryDirectory() as directory:
