@@ -1,4 +1,7 @@
-"""Small models to train: a flow that traces in a second, and a distribution whose likelihood NumPy knows."""
+"""Small models, images and comparisons that many tests share.
+
+The flows trace in a second, and the likelihood of `normal` can be computed in NumPy.
+"""
 
 import contextlib
 
@@ -17,6 +20,7 @@ from tfp_realnvp import (
     FlowModel,
     PixelLogit,
     RealNVPImage,
+    RunningStatistics,
 )
 
 tfd = tfp.distributions
@@ -30,19 +34,30 @@ def images(count=8, seed=0):
     return np.random.RandomState(seed).randint(0, 256, [count, *SHAPE]).astype(np.uint8)
 
 
+def pixels(*shape, seed=0):
+    """Continuous pixels in [0, 256)."""
+    return tf.constant(np.random.RandomState(seed).uniform(0, 256, shape), tf.float32)
+
+
 def on_prior(bijector, dtype=tf.float32):
     return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(tf.zeros([], dtype), 1.0), sample_shape=SHAPE), bijector)
 
 
 def flow(**options):
     options = {"num_scales": 1, "width": 2, "residual_blocks": 0} | options
-    return on_prior(RealNVPImage(1, **options))
+    return on_prior(RealNVPImage(1, **options), options.get("dtype", tf.float32))
+
+
+def small_flow(channels=1, **options):
+    """A bijector of two scales, whose networks have a residual block."""
+    options = {"num_scales": 2, "width": 2, "residual_blocks": 1} | options
+    return RealNVPImage(channels, **options)
 
 
 def one_coupling(
     residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False, dtype=tf.float32
 ):
-    """The smallest that has a network, running statistics and layers that report their health."""
+    """The smallest bijector that has a network, running statistics and layers that report their health."""
     mask, options = Checkerboard(), PRESETS[preset]
     statistics = {"running_average": options["running_average"]}
     common = {"recompute_gradients": recompute_gradients, "dtype": dtype}
@@ -70,7 +85,7 @@ def normal():
 
 
 def normal_bits(pixels, loc=LOC):
-    """bits/dim [N] of `normal` in float64 NumPy."""
+    """Bits/dim [N] under `normal`, computed by NumPy in float64."""
     pixels = np.asarray(pixels, np.float64)
     log_prob = -0.5 * ((pixels - loc) / SCALE) ** 2 - np.log(SCALE) - 0.5 * np.log(2 * np.pi)
     return -log_prob.sum((1, 2, 3)) / (DIMENSIONS * np.log(2))
@@ -85,7 +100,7 @@ def compiled(distribution, *, optimizer=None, options=None, **model):
 
 @contextlib.contextmanager
 def policy(name):
-    """Within the block it is Keras' global policy."""
+    """Makes `name` the global policy of Keras within the block."""
     tf_keras.mixed_precision.set_global_policy(name)
     try:
         yield
@@ -93,19 +108,25 @@ def policy(name):
         tf_keras.mixed_precision.set_global_policy("float32")
 
 
+def running_statistics(module):
+    """All running means and all running variances below a module, [2, N]."""
+    parts = [part for part in module.submodules if isinstance(part, RunningStatistics)]
+    return np.concatenate([[part.mean.numpy(), part.variance.numpy()] for part in parts], axis=1)
+
+
 def values(variables):
     return [v.numpy() for v in variables]
 
 
 def assert_equal(left, right):
-    """Bit for bit."""
+    """Asserts that two lists of arrays are equal bit for bit."""
     assert len(left) == len(right) > 0
     for a, b in zip(left, right, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def copy_weights(source, target):
-    """Everything that training moves, optimizer slots included."""
+    """Copies everything that training moves, which includes the optimizer's variables."""
     for model in (source, target):
         model.optimizer.build(model.trainable_variables)
     for a, b in zip(

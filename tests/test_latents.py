@@ -1,4 +1,4 @@
-"""Latents by scale, as the flow itself lays them out, and paths between latents."""
+"""Latents are split into scales as the flow itself lays them out, and paths lead from latents to latents."""
 
 import functools
 
@@ -27,7 +27,7 @@ def lengths(z):
     return np.sqrt(np.sum(np.square(z), (-3, -2, -1)))
 
 
-# By scale
+# Latents by scale
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_parts_are_what_each_level_of_the_flow_receives(flow, monkeypatch):
     latents = normal(3, 8, 16, 2)
     flow.forward(latents)
     parts = split_latents(latents, flow.num_scales)
-    assert len(received) == 1 + len(parts) == 5  # The flow itself, then its levels, from the outermost.
+    assert len(received) == 1 + len(parts) == 5  # The flow comes first, then its levels from the outermost.
     np.testing.assert_array_equal(received[-1], parts[-1])
     for i, x in enumerate(received[1:]):
         np.testing.assert_array_equal(x, join_latents(parts[i:]))
@@ -71,9 +71,10 @@ def test_a_level_decides_on_the_later_parts_alone(flow):
         assert same == [i < level for i in range(4)]
 
 
-def test_split_by_hand():
+def test_split_is_what_a_hand_computes():
     finest, middle, top = split_latents(np.arange(16.0).reshape(4, 4, 1), 3)
-    # Of each tile top right and bottom left; of the rest, seen as two channels, the same again.
+    # The finest part holds the top right and the bottom left of each tile. The middle part holds the same of the rest,
+    # which is an image of two channels.
     np.testing.assert_array_equal(finest, [[[1, 4], [3, 6]], [[9, 12], [11, 14]]])
     np.testing.assert_array_equal(middle, [[[2, 7, 8, 13]]])
     np.testing.assert_array_equal(top, [[[0, 5, 10, 15]]])
@@ -124,7 +125,8 @@ def test_noise_does_not_depend_on_what_is_kept():
             for i in range(a + 1):
                 np.testing.assert_array_equal(results[a][i], results[b][i])
     all_drawn = resample_latents(second, 4, 0.125, seed=(3, 4))
-    np.testing.assert_array_equal(split_latents(all_drawn, 4)[0], results[2][0])  # Nor on the latents.
+    # The noise does not depend on the latents either.
+    np.testing.assert_array_equal(split_latents(all_drawn, 4)[0], results[2][0])
     twice = resample_latents(first, 4, 0.125, seed=(3, 4), temperature=2)
     np.testing.assert_allclose(split_latents(twice, 4)[1], 2 * results[2][1], rtol=1e-6)
     other = resample_latents(first, 4, 0.125, seed=(3, 5))
@@ -143,7 +145,7 @@ def test_temperature_0_fills_with_zeros():
 # The manifold
 
 
-def test_equation_19():
+def test_the_manifold_is_equation_19():
     z1, z2, z3, z4 = latents = normal(4, 2, 3, 1, dtype=tf.float64).numpy()
     angles = np.random.RandomState(1).uniform(-4, 4, [3, 5, 2])
     found = manifold(latents, angles)
@@ -155,7 +157,7 @@ def test_equation_19():
 
 
 @pytest.mark.parametrize("k", [2, 3, 4])
-def test_nests_in_itself(k):
+def test_the_manifold_nests_in_itself(k):
     latents = normal(2**k, 2, 2, 1, dtype=tf.float64)
     angles = np.random.RandomState(1).uniform(-4, 4, [7, k])
     halves = [manifold(half, angles[:, 1:]) for half in tf.split(latents, 2)]
@@ -177,7 +179,8 @@ def test_examples_lie_at_right_angles(k, dtype):
 def test_normal_stays_normal(k):
     angles = np.random.RandomState(1).uniform(-4, 4, [20, k])
     unit = np.eye(2**k)[:, None, None]
-    np.testing.assert_allclose(lengths(manifold(unit, angles)), 1, rtol=1e-12)  # Of the weights.
+    # The vectors of weights have length 1.
+    np.testing.assert_allclose(lengths(manifold(unit, angles)), 1, rtol=1e-12)
     z = manifold(normal(2**k, 50, 50, 4), angles).numpy()
     np.testing.assert_allclose(z.mean((1, 2, 3)), 0, atol=4e-2)
     np.testing.assert_allclose(z.var((1, 2, 3)), 1, atol=6e-2)
@@ -206,7 +209,7 @@ def test_ends_are_exact(dtype, jit_compile):
     np.testing.assert_array_equal(found[2], second)
 
 
-def test_great_circle():
+def test_the_path_is_a_great_circle():
     first, second = (
         normal(3, 4, 4, 2, dtype=tf.float64).numpy(),
         2 * normal(3, 4, 4, 2, seed=1, dtype=tf.float64).numpy(),
@@ -217,16 +220,16 @@ def test_great_circle():
     unit = path / lengths(path)[..., None, None, None]
     whole = np.arccos(np.sum(unit[0] * unit[-1], (1, 2, 3)))
     np.testing.assert_allclose(np.arccos(np.sum(unit[:-1] * unit[1:], (2, 3, 4))), np.tile(whole / 10, [10, 1]))
-    for n in range(3):  # In the plane of both ends.
+    for n in range(3):  # The path lies in the plane of its two ends.
         np.testing.assert_array_equal(np.linalg.matrix_rank(unit[:, n].reshape(11, -1), tol=1e-9), 2)
 
 
 def test_norms_stay_typical():
     path = interpolate_on_sphere(normal(32, 32, 3), normal(32, 32, 3, seed=1), np.linspace(0, 1, 9))
-    np.testing.assert_allclose(lengths(path), 3072**0.5, rtol=0.05)  # A straight line's least is 0.7 of it.
+    np.testing.assert_allclose(lengths(path), 3072**0.5, rtol=0.05)  # A straight line falls to 0.7 of it.
 
 
-def test_small_angles_in_float32():
+def test_small_angles_are_exact_in_float32():
     first = normal(8, 8, 1, dtype=tf.float64)
     for distance in (1e-2, 1e-3, 3e-4, 1e-4, 1e-6, 1e-9):
         second = first + distance * normal(8, 8, 1, seed=1, dtype=tf.float64)
@@ -236,7 +239,7 @@ def test_small_angles_in_float32():
 
 
 @both_types
-def test_where_no_circle_is_determined(dtype):
+def test_the_path_is_straight_where_no_circle_is_determined(dtype):
     z, nothing = normal(2, 4, 4, 1, dtype=dtype), tf.zeros([2, 4, 4, 1], dtype)
     for a, b in ((z, z), (z, 3 * z), (z, -z), (z, -2 * z), (z, nothing), (nothing, z), (nothing, nothing)):
         with tf.GradientTape() as tape:
@@ -248,7 +251,7 @@ def test_where_no_circle_is_determined(dtype):
             assert np.all(np.isfinite(gradient))
 
 
-# All of them
+# All functions
 
 
 @pytest.mark.parametrize("jit_compile", [False, True], ids=["function", "xla"])
@@ -263,12 +266,12 @@ def test_where_no_circle_is_determined(dtype):
     ],
     ids=["split", "join", "resample", "manifold", "sphere"],
 )
-def test_of_sizes_known_late(function, jit_compile):
+def test_sizes_may_be_known_late(function, jit_compile):
     latents = normal(4, 3, 8, 4, 2)
     spec = tf.TensorSpec([4, None, None, None, 2])
     found = tf.function(function, input_signature=[spec], jit_compile=jit_compile)(latents)
     for ours, expected in zip(tf.nest.flatten(found), tf.nest.flatten(function(latents)), strict=True):
-        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)  # XLA draws and rounds in its own way.
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)  # XLA draws and rounds differently.
 
 
 def test_paths_have_gradients():

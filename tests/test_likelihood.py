@@ -1,4 +1,7 @@
-"""Bounds on the bits/dim of a discrete model that is known in closed form: normals, cut at whole numbers."""
+"""Bits/dim of a density and bounds on those of a discrete model, both of distributions known in closed form.
+
+The discrete model is a normal that is cut at whole numbers.
+"""
 
 import math
 
@@ -10,13 +13,16 @@ import tensorflow_probability as tfp
 from tests.models import DIMENSIONS, SHAPE, compiled
 from tfp_realnvp import bits_per_dim, importance_weighted_bits_per_dim
 
-LOC, SCALE = 100.3, 1.0  # As narrow as a pixel's bin, so that the bounds differ from the truth and from each other.
+tfd = tfp.distributions
+
+# The normal is as narrow as a pixel's bin, so that the bounds differ from the truth and from each other.
+LOC, SCALE = 100.3, 1.0
 NATS = DIMENSIONS * math.log(2)
 DRAWS = 4096
 
 
 def narrow(dtype=tf.float64):
-    return tfp.distributions.Independent(tfp.distributions.Normal(tf.fill(SHAPE, tf.cast(LOC, dtype)), SCALE), 3)
+    return tfd.Independent(tfd.Normal(tf.fill(SHAPE, tf.cast(LOC, dtype)), SCALE), 3)
 
 
 def whole_numbers(count=8):
@@ -24,13 +30,13 @@ def whole_numbers(count=8):
 
 
 def exact_bits(x):
-    """Of P(x) = product over pixels of F(x + 1) - F(x)."""
+    """Bits/dim under P(x) = product over pixels of F(x + 1) - F(x)."""
     cdf = np.vectorize(lambda v: 0.5 * math.erfc(-(v - LOC) / SCALE / math.sqrt(2)))
     return -np.log(cdf(x + 1) - cdf(x)).sum((1, 2, 3)) / NATS
 
 
 def plain_bits(x):
-    """Mean of -log p(x + u) over u in [0, 1)."""
+    """Bits/dim as the mean of -log p(x + u) over u in [0, 1)."""
     square = ((x + 1 - LOC) ** 3 - (x - LOC) ** 3) / (3 * SCALE**2)
     return (0.5 * square + math.log(SCALE) + 0.5 * math.log(2 * math.pi)).sum((1, 2, 3)) / NATS
 
@@ -50,13 +56,14 @@ def test_one_draw_is_the_plain_bound(draws):
     np.testing.assert_array_equal(one, bits_per_dim(log_prob[0], SHAPE))
 
 
-def test_plain_bound_in_closed_form(draws):
+def test_the_plain_bound_has_its_closed_form(draws):
     x, log_prob = draws
     bits = bits_per_dim(log_prob, tf.constant(SHAPE)).numpy()
     error = bits.std(0) / math.sqrt(DRAWS)
     assert (np.abs(bits.mean(0) - plain_bits(x)) < 4 * error).all()
-    assert (plain_bits(x) - exact_bits(x) > 5 * error).all()  # So that what follows can tell one from the other.
-    # By Gauss-Legendre instead of draws: the integrand is a polynomial, and a sum over pixels.
+    # The two are far enough apart for the other tests to tell one from the other.
+    assert (plain_bits(x) - exact_bits(x) > 5 * error).all()
+    # Gauss-Legendre quadrature replaces the draws: the integrand is a polynomial and a sum over pixels, so it is exact.
     nodes, weights = np.polynomial.legendre.leggauss(2)
     grid = [bits_per_dim(narrow().log_prob(x + (node + 1) / 2), SHAPE).numpy() for node in nodes]
     np.testing.assert_allclose(np.einsum("m,mn->n", weights / 2, grid), plain_bits(x), rtol=1e-5)
@@ -69,17 +76,17 @@ def test_more_draws_tighten_the_bound(draws):
         groups = log_prob.reshape(DRAWS // size, size, -1).swapaxes(0, 1)
         bound = importance_weighted_bits_per_dim(groups, SHAPE).numpy()  # [groups, 8]
         assert bound.shape == (DRAWS // size, len(x))
-        # Means over the same draws: never above, whatever the draws.
+        # These are means over the same draws, so the bound never rises, whatever the draws are.
         assert (bound.mean(0) < previous).all()
         previous = bound.mean(0)
-    # Delta method: the relative error of a mean of M densities.
+    # By the delta method, this is the relative error of a mean of M densities.
     density = np.exp(log_prob - log_prob.max(0))
     error = density.std(0) / density.mean(0) / math.sqrt(DRAWS) / NATS
     assert (np.abs(previous - exact_bits(x)) < 4 * error).all()
     assert (np.abs(previous - exact_bits(x)) < 0.1 * (plain_bits(x) - exact_bits(x))).all()
 
 
-def test_draws_of_a_model():
+def test_draws_of_a_model_tighten_the_bound():
     x = whole_numbers()
     model = compiled(narrow(tf.float32))
     bits = np.stack([model.predict(x, draw=m, verbose=0) for m in range(64)])
@@ -89,8 +96,22 @@ def test_draws_of_a_model():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_far_below_what_exp_can_hold(dtype):
+def test_log_prob_may_be_far_below_what_exp_can_hold(dtype):
     log_prob = np.array([[-8000.0, -np.inf], [-8001.0, -np.inf], [-np.inf, -np.inf]], dtype)
     expected = (8000 - math.log((1 + math.exp(-1)) / 3)) / NATS
     found = importance_weighted_bits_per_dim(log_prob, SHAPE).numpy()
     np.testing.assert_allclose(found, [expected, np.inf], rtol=1e-6)
+
+
+def test_bits_per_dim_are_nats_by_dimensions_and_ln_2():
+    shape = (4, 4, 3)
+    dimensions = 48
+    # This is the log_prob of pixels in [0, 256). That of pixels in [0, 1) is larger by D ln 256.
+    log_prob = tf.constant([-100.0, -250.0])
+    nll_of_unit_pixels = -(log_prob + dimensions * np.log(256))
+    expected = (nll_of_unit_pixels + dimensions * np.log(256)) / (dimensions * np.log(2))
+    np.testing.assert_allclose(bits_per_dim(log_prob, shape), expected, rtol=1e-5)
+    np.testing.assert_allclose(bits_per_dim(log_prob, tf.constant(shape)), expected, rtol=1e-5)
+    # A uniform density over the 256 levels takes 8 bits.
+    uniform = tfd.Independent(tfd.Uniform(tf.zeros(shape), 256.0), 3)
+    np.testing.assert_allclose(bits_per_dim(uniform.log_prob(tf.ones(shape)), tf.TensorShape(shape)), 8, rtol=1e-6)

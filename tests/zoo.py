@@ -1,6 +1,6 @@
-"""One dictionary, name -> bijector, that every law is tested over.
+"""The dictionary `ZOO` names the bijectors that every law is tested over.
 
-All variables are moved away from their start: a gain of 0 or a mean of 0 would let a wrong sign pass.
+All variables are moved away from their start, because a gain of 0 or a mean of 0 would let a wrong sign pass.
 """
 
 import dataclasses
@@ -32,11 +32,11 @@ tfb = tfp.bijectors
 class Entry:
     """A bijector and what goes into it."""
 
-    make: Callable  # dtype -> bijector
-    image_shape: tuple  # of the output of `forward`
-    latent_shape: tuple  # of its input
+    make: Callable  # It takes a dtype and returns a bijector.
+    image_shape: tuple  # This is the shape that `forward` returns.
+    latent_shape: tuple  # This is the shape that `forward` takes.
     conditioning_size: int | None = None
-    levels: int | None = None  # Images are pixels in [0, levels); None: any real numbers.
+    levels: int | None = None  # Images are in [0, levels), or any real numbers for None.
 
     @functools.cache  # noqa: B019 (entries live as long as the module)
     def bijector(self, dtype):
@@ -78,7 +78,7 @@ def _with_conditioner(mask, conditioner, shape):
 
 
 def _neighbours(h):
-    # Rolled, or the changed positions would see the zeros of the mask alone.
+    # Without the roll, the changed positions would see nothing but the zeros of the mask.
     h = tf.roll(h, 1, -2) + tf.roll(h, 1, -1)
     return tf.concat([tf.sin(h), tf.cos(h)], -1)
 
@@ -127,7 +127,7 @@ ZOO = {
     "checkerboard_additive": _coupling(Checkerboard(0), additive=True, outputs=1),
     "channel_scale_first": _coupling(ChannelHalves(0), (3, 5, 4)),
     "channel_shift_first": _coupling(ChannelHalves(1), (3, 5, 4), shift_first=True),
-    "channel_offset": _coupling(ChannelHalves(0), shift_first=True, offset=True),  # 3 channels: uneven halves.
+    "channel_offset": _coupling(ChannelHalves(0), shift_first=True, offset=True),  # Halves of 3 channels.
     "channel_additive": _coupling(ChannelHalves(1), additive=True, outputs=1),
     "coupling_plain_callable": _with_conditioner(Checkerboard(1), lambda dtype: _neighbours, (3, 5, 2)),
     "coupling_array_mask": _with_conditioner(np.array([1.0, 0.0, 1.0]), lambda dtype: _neighbours, (3, 4, 3)),

@@ -1,0 +1,104 @@
+"""Mistakes with single bijectors are refused, by messages as `tests/mistakes.py` asks for."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+from tests.mistakes import PIXELS, X, assert_refused
+
+tfb = tfp.bijectors
+
+
+def coupling(conditioner, **options):
+    return nvp.AffineCoupling(nvp.Checkerboard(), conditioner, **options)
+
+
+def twice(x):
+    return tf.concat([x, x], -1)
+
+
+MISTAKES = {
+    "rank too low for a coupling": (lambda _: coupling(twice).forward(X[0, 0]), ValueError, r"\(4, 1\)", "H, W, C"),
+    "odd height to squeeze": (lambda _: nvp.Squeeze()(X[:, :3]), ValueError, r"\[3, 4, 1\]", "even", "resize"),
+    "squeezed channels": (lambda _: nvp.Squeeze().inverse(X), ValueError, r"\[4, 4, 1\]", "multiple of 4", "check"),
+    "odd channels to factor out": (
+        lambda _: nvp.FactorOut(tfb.Identity()).inverse(X),
+        ValueError,
+        r"shape \(2, 4, 4, 1\)",
+        "must be even.*squeeze",
+    ),
+    "normed channels": (lambda _: nvp.FlowBatchNorm(2).inverse(X), ValueError, r"4, 1\)", "`channels`=2", "convert"),
+    "uint8 logit": (lambda _: nvp.PixelLogit().inverse(PIXELS), TypeError, "`pixels`.*uint8", "`dequantize`"),
+    "pixel above": (
+        lambda _: nvp.PixelLogit(17, validate_args=True).inverse([17.0]),
+        tf.errors.InvalidArgumentError,
+        "levels=17",
+        r"x: \[17",
+        "`dequantize`",
+    ),
+    "text as channels": (lambda _: nvp.FlowBatchNorm("3"), ValueError, "`channels`='3'", "int of at least 1"),
+    "negative momentum": (
+        lambda _: nvp.FlowBatchNorm(1, momentum=-0.1),
+        ValueError,
+        r"`momentum`=-0\.1",
+        r"in \[0, 1\)",
+    ),
+    "epsilon": (lambda _: nvp.FlowBatchNorm(1, epsilon=0.0), ValueError, r"`epsilon`=0\.0", "above 0, e.g. 1e-4"),
+    "alpha": (lambda _: nvp.PixelLogit(alpha=0.5), ValueError, r"`alpha`=0\.5", r"in \(0, 0\.5\)"),
+    "no alpha": (lambda _: nvp.PixelLogit(alpha=None), ValueError, "`alpha`=None", r"in \(0, 0\.5\)"),
+    "float levels": (lambda _: nvp.PixelLogit(256.0), ValueError, r"`levels`=256\.0", r"int in \[2, 65536\]"),
+    "parity": (lambda _: nvp.Checkerboard(2), ValueError, "`parity`=2", "must be 0 or 1"),
+    "parities": (lambda _: nvp.ChannelHalves(np.array([0, 1])), ValueError, "`parity`=array", "must be 0 or 1"),
+    "conditioner": (lambda _: coupling(3), TypeError, "`conditioner`=3", "must be callable"),
+    "mask is a class": (
+        lambda _: nvp.AffineCoupling(nvp.Checkerboard, twice),
+        TypeError,
+        "`mask`=<class.*Checkerboard",
+        r"pass an instance, Checkerboard\(\)",
+    ),
+    "mask of halves": (
+        lambda _: nvp.FlowBatchNorm(1, 0.5),
+        ValueError,
+        "`mask` holds values like 0.5",
+        "zeros and ones",
+    ),
+    "mask of another size": (
+        lambda _: nvp.AffineCoupling(np.ones([3, 3, 1]), twice).inverse(X),
+        ValueError,
+        r"`mask` has shape \(3, 3, 1\)",
+        r"\(4, 4, 1\).*give a callable",
+    ),
+    "nothing to factor out to": (lambda _: nvp.FactorOut(None), TypeError, "`bijector`=None", "must be a tfb.Bijector"),
+    "parts": (lambda _: nvp.Composition([3], name="parts"), TypeError, r"`parts`=\[3\]", "list of tfb.Bijectors"),
+    "conditioner's channels": (
+        lambda _: coupling(tf.identity).inverse(X),
+        ValueError,
+        r"`conditioner` answered with shape \(2, 4, 4, 1\)",
+        "last axis must be 2",
+    ),
+    "additive conditioner's channels": (
+        lambda _: coupling(twice, additive=True).inverse(X),
+        ValueError,
+        r"`conditioner`.*\(2, 4, 4, 2\)",
+        r"last axis must be 1 \(shift\)",
+    ),
+    "conditioner that shrinks": (
+        lambda _: coupling(lambda x: twice(x)[:, :2]).inverse(X),
+        ValueError,
+        r"`conditioner`.*\(2, 2, 4, 2\)",
+        "keep all axes",
+    ),
+    "conditioner of a pair": (
+        lambda _: coupling(lambda x: (x, x)).inverse(X),
+        TypeError,
+        "`conditioner` answered with tuple",
+        "concatenate",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_refused(name, tmp_path):
+    assert_refused(name, MISTAKES[name], tmp_path)
