@@ -14,7 +14,7 @@ from examples import config as config_lib
 from examples import data, evaluation, exporting, model_card, results
 from examples import run as run_lib
 from examples.data import tfds_sets
-from tests.commands import assert_refused, commands_of, contents, damaged, finished, opened, result, settings
+from tests.examples.commands import assert_refused, commands_of, contents, damaged, finished, opened, result, settings
 from tests.models import assert_equal, values
 from tfp_realnvp import bits_per_dim, dequantize
 

@@ -13,7 +13,7 @@ from examples import config as config_lib
 from examples import experiment, train
 from examples.figures import figure as figure_lib
 from examples.figures import latent_space, samples
-from tests.commands import assert_nothing_done
+from tests.examples.commands import assert_nothing_done
 
 pytest.importorskip("sklearn")
 pytest.importorskip("PIL")

@@ -7,8 +7,8 @@ import pytest
 
 from examples import config as config_lib
 from examples.data import images, tfds_reader
-from tests.prepared import examples, write_tfds
-from tests.test_train import TFDS, assert_finite, assert_sheets, in_process, narrow, result
+from tests.examples.data.prepared import examples, write_tfds
+from tests.examples.test_train import TFDS, assert_finite, assert_sheets, in_process, narrow, result
 
 pytest.importorskip("tensorflow_datasets")
 

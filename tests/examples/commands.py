@@ -14,7 +14,7 @@ from examples import config as config_lib
 from examples import experiment
 from examples import run as run_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 # The digits through a flow that is traced in seconds.

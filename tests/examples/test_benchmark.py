@@ -13,7 +13,8 @@ from examples import config as config_lib
 from examples import data
 from examples.benchmarks import compiled, feed, first_step, glow, operations, speed, turns
 from examples.benchmarks.convolutions import Convolution, bare, convolutions, gigamultiplications
-from tests import commands, models
+from tests import models
+from tests.examples import commands
 
 TINY = dataclasses.replace(
     config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 0}, batch_size=4

@@ -10,7 +10,7 @@ import pytest
 
 from examples import results as program
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 RESULT = {
     "config": "cifar10_small",

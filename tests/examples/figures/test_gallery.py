@@ -12,9 +12,9 @@ import sys
 import pytest
 
 from examples.figures import gallery
-from tests.gallery_runs import hostile_page, write_all, write_run
+from tests.examples.figures.gallery_runs import hostile_page, write_all, write_run
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from absl.testing import flagsaver
 from examples import config as config_lib
 from examples import experiment
 from examples import train as program
-from tests.commands import assert_nothing_done
+from tests.examples.commands import assert_nothing_done
 
 pytest.importorskip("sklearn")
 
 PROGRAM = "train"
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 TFDS = ROOT.parent / "shared" / "data" / "tfds"
 
 # The digits through a flow that is traced in seconds: two intervals of four steps.

@@ -25,7 +25,7 @@ from examples import evaluation, experiment, results
 from examples import run as run_lib
 from examples.data import ArrayImages, ImageData
 from examples.data.images import Images
-from tests.commands import (
+from tests.examples.commands import (
     ENVIRONMENT,
     SMALL,
     assert_refused,
