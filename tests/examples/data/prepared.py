@@ -3,12 +3,14 @@
 import contextlib
 import importlib
 import logging
+import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from examples import data
 
+TFDS = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "tfds"  # Data sets that TFDS prepared.
 KEYS = (
     *("cifar10", "cifar100", "mnist", "celeb_a"),
     *("downsampled_imagenet/32x32", "downsampled_imagenet/64x64"),

@@ -198,7 +198,6 @@ def test_large_pictures_are_made_one_at_a_time(figure):
     ],
     ids=["name", "no run", "two runs", "missing run", "nothing", "temperature"],
 )
-@pytest.mark.timeout(120)
 def test_refused(arguments, message, commands, tmp_path):
     assert_nothing_done(commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})"), message, tmp_path)
 
