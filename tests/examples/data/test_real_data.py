@@ -1,19 +1,17 @@
 """The loaders on real data and on what stands in for them, where they are at hand."""
 
 import importlib
-import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from examples import data
-from tests.prepared import LOADERS
-from tests.test_preprocessing import assert_whole_numbers, crop_of_celeb_a, half_even, reduced
+from tests.examples.data.prepared import LOADERS, TFDS
+from tests.examples.data.test_preprocessing import assert_whole_numbers, crop_of_celeb_a, half_even, reduced
 
 tfds = pytest.importorskip("tensorflow_datasets")
 
-TFDS = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data" / "tfds"
 COUNTS = {
     "cifar10": (48_000, 2_000, 10_000),
     "celeb_a": (2048, 256, 256),

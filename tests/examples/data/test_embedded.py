@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from examples import data
-from tests.prepared import numbered
+from tests.examples.data.prepared import numbered
 
 # ImageData.
 

@@ -1,55 +1,16 @@
-"""`python -m examples.results`: what is found, merged and marked, and what is refused."""
+"""The table of `python -m examples.results`: which results share a line, and how each is marked."""
 
-import json
-import pathlib
 import re
-import subprocess
-import sys
 
 import pytest
 
 from examples import results as program
+from tests.examples.commands import ROOT
+from tests.examples.result_files import RESULT, write
 
-ROOT = pathlib.Path(__file__).parents[1]
-
-RESULT = {
-    "config": "cifar10_small",
-    "key": "cifar10",
-    "data": "cifar10 3.0.2 (TFDS)",
-    "genuine": True,
-    "split": "test",
-    "split_is": "first 2,000 of 10,000: test",
-    "images": 2000,
-    "image_shape": [32, 32, 3],
-    "preprocessing": "none",
-    "bound": True,
-    "bits_per_dim": 3.7914,
-    "standard_error": 0.0126,
-    "noise_draws": 1,
-    "importance_weighted": None,
-    "conditional": False,
-    "preset": "released",
-    "flow": {"num_scales": 3},
-    "weights": "averaged",
-    "statistics": "running",
-    "step": 2250,
-    "images_seen": 144000,
-    "minutes": 18.63,
-    "training_command": "python -m examples.train --config=cifar10_small",
-    "command": "python -m examples.train --config=cifar10_small",
-    "seed": 0,
-    "identity": {"config": "cifar10_small", "seed": 0},
-    "versions": {"numpy": "2.0"},
-}
 TRAIN = {"split": "train", "split_is": "first 2,000 of 48,000: train[:48000]", "bits_per_dim": 3.75, "minutes": None}
 TRAIN["command"] = "python -m examples.evaluate --config=cifar10_small --split=train"
-
-
-def write(directory, name="test", **changes):
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / f"result_{name}.json"
-    path.write_text(json.dumps(RESULT | changes), encoding="utf-8")
-    return path
+WEIGHTED = {"samples": 16, "bits_per_dim": 3.7, "standard_error": 0.02}
 
 
 def cells(directory, name=""):
@@ -58,17 +19,6 @@ def cells(directory, name=""):
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {8}
     rows = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines]
     return [row for row in rows[2:] if row[0].startswith(name)]
-
-
-def command(*arguments, cwd=ROOT):
-    return subprocess.run(
-        [sys.executable, "-m", "examples.results", *arguments],
-        cwd=cwd,
-        env={"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
 
 
 def test_not_run(tmp_path):
@@ -201,9 +151,6 @@ def test_validation_split(tmp_path):
     assert cells(tmp_path)[0][1] == "3.791 ± 0.013 **validation split**"
 
 
-WEIGHTED = {"samples": 16, "bits_per_dim": 3.7, "standard_error": 0.02}
-
-
 def test_what_is_unusual_is_said(tmp_path):
     unusual = {"preprocessing": "centre crop 148", "statistics": "recalibrated on 512", "weights": "last"}
     write(tmp_path, importance_weighted=WEIGHTED, **unusual)
@@ -227,67 +174,6 @@ def test_absolute_paths_are_left_out(tmp_path):
     command = "python -m examples.train --data_dir=/my data/x --run_dir /y --steps=4 --folder=a/b"
     write(tmp_path, command=command, training_command=command)
     assert cells(tmp_path)[0][6] == "`python -m examples.train --data_dir=DIR --run_dir DIR --steps=4 --folder=a/b`"
-
-
-def test_each_file_once(tmp_path):
-    write(tmp_path / "a")
-    (tmp_path / "a" / "result.json").write_text("of another kind")
-    assert len(program.find([tmp_path, tmp_path / "a"])) == 1
-
-
-@pytest.mark.parametrize("field", list(program.FIELDS))
-def test_a_missing_field(tmp_path, field):
-    path = write(tmp_path)
-    path.write_text(json.dumps({name: value for name, value in RESULT.items() if name != field}))
-    with pytest.raises(ValueError, match=re.escape(f"{path}: lacks the field '{field}'; evaluate the run anew")):
-        program.find([tmp_path])
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("{", "can't be read as JSON (Expecting property name"),
-        (b"\xff", "can't be read as JSON ('utf-8' codec"),
-        ("[]", "must hold one JSON object, not a list"),
-        ({"step": "9"}, "the field 'step'='9' must be of another type"),
-        ({"split": "dev"}, "the field 'split'='dev' must be one of test, validation, train"),
-        ({"importance_weighted": {"samples": 2}}, "lacks the field 'importance_weighted.bits_per_dim'"),
-    ],
-    ids=str,
-)
-def test_a_wrong_file(tmp_path, content, message):
-    path = write(tmp_path)
-    if isinstance(content, dict):
-        content = json.dumps(RESULT | content)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    done = command(str(tmp_path))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: {path}: {message}")
-    assert done.stderr.endswith("; evaluate the run anew, or delete the file.\n")
-    assert done.stderr.count("\n") == 1
-
-
-def test_no_such_directory(tmp_path):
-    done = command(str(tmp_path / "absent"))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"error: `DIR`={tmp_path / 'absent'}: no such directory; name directories that hold " + (
-        "result_*.json.\n"
-    )
-
-
-def test_runs_is_the_default_and_may_be_missing(tmp_path):
-    done = command(cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, program.table([]) + "\n")
-    assert done.stderr == "no result_*.json below runs: train first, or name a DIR.\n"
-    write(tmp_path / "runs" / "a")
-    done = command(cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, program.table([RESULT | {"directory": ""}]) + "\n", "")
-
-
-def test_tensorflow_is_not_imported():
-    code = "import sys, examples.results; print(sorted(sys.modules.keys() & {'tensorflow', 'tf_keras', 'numpy'}))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert done.stdout == "[]\n", done.stderr
 
 
 def test_numbers_of_the_readme():

@@ -9,8 +9,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from examples.figures import gallery
-from tests.gallery_runs import FRAMES, hostile_page, write_all
-from tests.in_browser import CONTRASTS, DECODED, chromium, open_page, served, wait
+from tests.examples.figures.gallery_runs import FRAMES, hostile_page, write_all
+from tests.examples.figures.in_browser import CONTRASTS, DECODED, chromium, open_page, served, wait
 
 PIXEL = "return document.querySelector('canvas').getContext('2d').getImageData(5, 5, 1, 1).data[0]"
 

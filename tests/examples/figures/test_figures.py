@@ -13,7 +13,7 @@ from examples import config as config_lib
 from examples import experiment, train
 from examples.figures import figure as figure_lib
 from examples.figures import latent_space, samples
-from tests.commands import assert_nothing_done
+from tests.examples.commands import assert_nothing_done
 
 pytest.importorskip("sklearn")
 pytest.importorskip("PIL")
@@ -198,7 +198,6 @@ def test_large_pictures_are_made_one_at_a_time(figure):
     ],
     ids=["name", "no run", "two runs", "missing run", "nothing", "temperature"],
 )
-@pytest.mark.timeout(120)
 def test_refused(arguments, message, commands, tmp_path):
     assert_nothing_done(commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})"), message, tmp_path)
 

@@ -7,7 +7,7 @@ import pytest
 
 from examples import data
 from examples.data import tfds_reader
-from tests.prepared import KEYS, LOADERS, examples, write_tfds
+from tests.examples.data.prepared import KEYS, LOADERS, examples, write_tfds
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -14,7 +15,8 @@ from examples import config as config_lib
 from examples import experiment
 from examples import run as run_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
+LONGEST = 1800  # seconds that a process may take before it counts as hung: many times what a busy machine takes
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 # The digits through a flow that is traced in seconds.
@@ -30,7 +32,8 @@ small = dataclasses.replace(
 config.get = lambda name: small if name == "digits" else genuine(name)
 """
 
-# Runs one command a line, in this one process; a `setup` is executed first, with a `patch` that is undone afterwards.
+# Runs the commands that come in, one a line, in this one process. The `setup` of a command is executed before it, with
+# a `patch` that is undone after it.
 COMMANDS = """
 import contextlib, importlib, io, json, traceback
 import pytest
@@ -72,31 +75,45 @@ class Done:
 
 
 def python(code, *arguments, **options):
+    """Starts a process that executes this code, with the arguments in `sys.argv`."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": ENVIRONMENT, "text": True} | options
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], **options)
 
 
+def run_python(code, *arguments):
+    """Waits for the end of the process; returns what became of it."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=LONGEST)
+
+
 @contextlib.contextmanager
 def commands_of(program):
-    """Yields a function that runs `examples.PROGRAM` over `SMALL`, and returns what became of it."""
+    """Yields a function that runs `examples.PROGRAM` over `SMALL`, and returns what became of it.
+
+    `setup` are statements that are executed before; what they change by `patch.setattr` is changed back afterwards.
+    """
     process = python(SMALL + COMMANDS, program, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd="/")
 
     def run(*arguments, setup=""):
         process.stdin.write(json.dumps({"arguments": [*map(str, arguments)], "setup": setup}) + "\n")
         process.stdin.flush()
-        return Done(*json.loads(process.stdout.readline()))
+        hung = threading.Timer(LONGEST, process.kill)
+        hung.start()
+        answer = process.stdout.readline()
+        hung.cancel()
+        assert answer, f"examples.{program} with {arguments} has ended the process, or took more than {LONGEST} s"
+        return Done(*json.loads(answer))
 
     yield run
     process.stdin.close()
     process.stdout.close()
-    assert process.wait(60) == 0
+    assert process.wait(LONGEST) == 0
 
 
 def train(directory, *arguments):
     """Makes a run of `SMALL` there; returns the directory."""
-    process = python(SMALL + "from examples import train\napp.run(train.main)", f"--run_dir={directory}", *arguments)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
+    done = run_python(SMALL + "from examples import train\napp.run(train.main)", f"--run_dir={directory}", *arguments)
+    assert done.returncode == 0, done.stderr
     return directory
 
 
@@ -115,6 +132,11 @@ def result(directory, split="test"):
 
 def contents(directory):
     return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def paths(directory):
+    """All that lies in it, directories too."""
+    return sorted(directory.rglob("*"))
 
 
 def finished(done):

@@ -12,9 +12,8 @@ import sys
 import pytest
 
 from examples.figures import gallery
-from tests.gallery_runs import hostile_page, write_all, write_run
-
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.examples.commands import ROOT
+from tests.examples.figures.gallery_runs import hostile_page, write_all, write_run
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +77,7 @@ def test_needs_no_tensorflow(runs, tmp_path):
     code = "import sys; from examples.figures import gallery; gallery.make(sys.argv[2:], sys.argv[1])\n"
     code += "assert not {'tensorflow', 'numpy'} & sys.modules.keys()"
     command = [sys.executable, "-c", code, tmp_path / "page", runs[0]]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from examples import data
 from examples.data import by_hand, tfds_reader
-from tests.prepared import KEYS, LOADERS, examples, write_tfds
+from tests.examples.data.prepared import KEYS, LOADERS, examples, write_tfds
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from examples import plots
 from examples.figures import gallery
-from tests.test_results import RESULT
+from tests.examples.result_files import RESULT
 
 FRAMES, COLUMNS, SIDE = 5, 3, 26
 HOSTILE = """"><script>window.hacked = 1</script><img src=x onerror="window.hacked = 1">' {{rows}} & ö\ud800"""

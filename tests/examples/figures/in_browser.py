@@ -12,6 +12,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
+from tests.examples.commands import LONGEST
+
 ARGUMENTS = """headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking
     disable-component-update disable-sync disable-dev-shm-usage hide-scrollbars"""
 
@@ -54,7 +56,8 @@ def chromium(profile):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     # Told where the driver is, Selenium asks nobody for one.
     driver = webdriver.Chrome(options=options, service=Service(chromedriver, log_output=subprocess.DEVNULL))
-    driver.set_script_timeout(30)
+    driver.set_script_timeout(LONGEST)
+    driver.set_page_load_timeout(LONGEST)
     try:
         yield driver
     finally:
@@ -95,4 +98,4 @@ def open_page(browser, address, *, width=1280, height=800, mobile=False, scheme=
 
 
 def wait(browser, condition):
-    return WebDriverWait(browser, 15, poll_frequency=0.05).until(lambda _: condition())
+    return WebDriverWait(browser, LONGEST, poll_frequency=0.05).until(lambda _: condition())

@@ -7,8 +7,9 @@ import pytest
 
 from examples import config as config_lib
 from examples.data import images, tfds_reader
-from tests.prepared import examples, write_tfds
-from tests.test_train import TFDS, assert_finite, assert_sheets, in_process, narrow, result
+from tests.examples.commands import result
+from tests.examples.data.prepared import TFDS, examples, write_tfds
+from tests.examples.training_runs import assert_finite, assert_sheets, narrow, run_here
 
 pytest.importorskip("tensorflow_datasets")
 
@@ -32,7 +33,7 @@ def test_run(name, tmp_path, capsys):
         "test_images": 12,
         "steps_per_execution": 1 + (name == "lsun_church"),
     }
-    in_process(narrow(name, steps=2, evaluations=1, **options), *arguments)
+    run_here(narrow(name, steps=2, evaluations=1, **options), *arguments)
     found, paper = result(run_dir), config_lib.get(name)
     assert np.isfinite(found["bits_per_dim"])
     assert found["flow"]["num_scales"] == paper.flow["num_scales"]
@@ -52,7 +53,7 @@ def test_run(name, tmp_path, capsys):
     assert ("40 numbers to condition on" in printed) == bool(conditional)
 
     if resumed:
-        in_process(narrow(name, steps=4, evaluations=2, **options), *arguments)
+        run_here(narrow(name, steps=4, evaluations=2, **options), *arguments)
         assert "resuming at step 2 of 4" in capsys.readouterr().out
         assert result(run_dir)["step"] == 4
         assert_sheets(run_dir, 0, 2, 4)
@@ -74,7 +75,7 @@ def test_a_record_damaged_on_the_way(tmp_path, monkeypatch):
     options = {"steps": 30, "evaluations": 10, "batch_size": 8, "steps_per_execution": 1, "validation_images": 2}
     config = narrow("imagenet32", num_scales=1, **options)
     with pytest.raises(SystemExit) as caught:
-        in_process(config, "--config=imagenet32", f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'run'}")
+        run_here(config, "--config=imagenet32", f"--data_dir={tmp_path}", f"--run_dir={tmp_path / 'run'}")
     error, checkpoint = str(caught.value).splitlines()
     assert error.startswith(f"error: {damaged}: corrupted record at ")
     assert error.endswith("; delete the folder of this file and run again to prepare the data anew.")

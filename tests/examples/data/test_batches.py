@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from examples import data
 from examples.data import images as images_lib
-from tests.prepared import numbered, numbers, record_images
+from tests.examples.data.prepared import numbered, numbers, record_images
 
 KINDS = ["array", "records"]
 
