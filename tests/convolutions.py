@@ -1,6 +1,6 @@
 """Counts convolutions, by which tests see how often a graph evaluates each network."""
 
-from tfp_realnvp.residual_network import WeightNormConv
+from tfp_realnvp.networks.weight_norm_conv import WeightNormConv
 
 
 def convolutions(concrete_function):

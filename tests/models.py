@@ -18,6 +18,7 @@ from tfp_realnvp import (
     CouplingNetwork,
     FlowBatchNorm,
     FlowModel,
+    NetworkOptions,
     PixelLogit,
     RealNVPImage,
     RunningStatistics,
@@ -58,21 +59,18 @@ def one_coupling(
     residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False, dtype=tf.float32
 ):
     """The smallest bijector that has a network, running statistics and layers that report their health."""
-    mask, options = Checkerboard(), PRESETS[preset]
-    statistics = {"running_average": options["running_average"]}
+    mask, chosen = Checkerboard(), PRESETS[preset]
+    statistics = {"running_average": chosen["running_average"]}
     common = {"recompute_gradients": recompute_gradients, "dtype": dtype}
     with tf.name_scope("tiny"):
-        network = CouplingNetwork(
-            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics, **common
-        )
+        options = NetworkOptions(conditioning_size=conditioning_size, **statistics, **common)
+        network = CouplingNetwork(mask, 1, 2, residual_blocks, options)
         parts = [
-            PixelLogit(squash=options["squash"]),
-            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling", **common),
+            PixelLogit(squash=chosen["squash"]),
+            AffineCoupling(mask, network, shift_first=chosen["shift_first"], name="coupling", **common),
             FlowBatchNorm(1, mask, name="norm", **statistics, **common),
         ]
-        bijector = Composition(parts, name="tiny")
-    bijector.regularized_variables = [v for v in network.trainable_variables if "gain" in v.name]
-    return bijector
+        return Composition(parts, name="tiny")
 
 
 def tiny(**options):

@@ -20,6 +20,7 @@ from tfp_realnvp import (
     CouplingNetwork,
     FactorOut,
     FlowBatchNorm,
+    NetworkOptions,
     PixelLogit,
     RealNVPImage,
     Squeeze,
@@ -64,7 +65,7 @@ class Entry:
 
 
 def _network_coupling(mask, channels, dtype, outputs=2, **options):
-    network = CouplingNetwork(mask, channels, width=3, residual_blocks=1, outputs=outputs, dtype=dtype)
+    network = CouplingNetwork(mask, channels, 3, 1, NetworkOptions(dtype=dtype), outputs=outputs)
     return AffineCoupling(mask, network, dtype=dtype, **options)
 
 

@@ -89,8 +89,8 @@ def check_channels(what: str, shape: tf.TensorShape, channels: int) -> None:
     """Raises ValueError unless the last axis of `shape` has the size `channels`, or an unknown one."""
     if shape[-1] not in (None, channels):
         raise ValueError(
-            f"{what} of shape {shape}: the last axis must be `channels`={channels}; convert the images, or build this "
-            "for their channels."
+            f"{what} of shape {shape}: the last axis must be `channels`={channels}; convert the images, or build the "
+            "flow for their channels."
         )
 
 

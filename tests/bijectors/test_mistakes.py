@@ -21,8 +21,8 @@ def twice(x):
 
 MISTAKES = {
     "rank too low for a coupling": (lambda _: coupling(twice).forward(X[0, 0]), ValueError, r"\(4, 1\)", "H, W, C"),
-    "odd height to squeeze": (lambda _: nvp.Squeeze()(X[:, :3]), ValueError, r"\[3, 4, 1\]", "even", "resize"),
-    "squeezed channels": (lambda _: nvp.Squeeze().inverse(X), ValueError, r"\[4, 4, 1\]", "multiple of 4", "check"),
+    "odd height to squeeze": (lambda _: nvp.Squeeze()(X[:, :3]), ValueError, r"\(2, 3, 4, 1\)", "even", "resize"),
+    "squeezed channels": (lambda _: nvp.Squeeze().inverse(X), ValueError, r"\(2, 4, 4, 1\)", "multiple of 4", "check"),
     "odd channels to factor out": (
         lambda _: nvp.FactorOut(tfb.Identity()).inverse(X),
         ValueError,

@@ -125,14 +125,14 @@ MISTAKES = {
     "conditioning is missing": (
         lambda _: real_nvp(conditioning_size=3).inverse(X),
         ValueError,
-        "`conditioning`=None",
+        "`conditioning` is None",
         "`conditioning_size`=3.*bijector_kwargs",
     ),
     "conditioning of an unconditional flow": (
         lambda _: real_nvp().inverse(X, conditioning=tf.zeros([2, 3])),
         ValueError,
         r"`conditioning` of shape \(2, 3\)",
-        "build it with `conditioning_size`, or leave it out",
+        "leave it out, or build the flow with `conditioning_size`",
     ),
     "conditioning of another length": (
         lambda _: real_nvp(conditioning_size=3).inverse(X, conditioning=tf.zeros([2, 4])),

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_realnvp.residual_network import BatchNorm
+from tfp_realnvp import NetworkOptions
+from tfp_realnvp.networks.batch_norm import BatchNorm
 
 
 @pytest.mark.parametrize("jit_compile", [None, False, True])
@@ -13,13 +14,13 @@ def test_fused_batch_norm_is_the_plain_one(jit_compile):
     x = np.random.RandomState(0).randn(2, 2, 2, 3) + 2
     results = []
     for dtype in (tf.float32, tf.float64):
-        norm = BatchNorm(3, dtype=dtype)
+        norm = BatchNorm(3, NetworkOptions(dtype=dtype))
         norm.offset.assign([0.1, -0.2, 0.3])
 
         def step(point, norm=norm):
             with tf.GradientTape() as tape:
                 tape.watch(point)
-                y = norm(point, training=True, update=True)
+                y = norm(point, training=True, update_statistics=True)
                 loss = tf.reduce_sum(y**3)
             return [y, *tape.gradient(loss, [point, norm.offset])]
 

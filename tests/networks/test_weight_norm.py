@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_realnvp.residual_network import WeightNormConv
+from tfp_realnvp.networks.weight_norm_conv import WeightNormConv
 
 
 def test_weight_norm_computes_its_formula():

@@ -7,7 +7,7 @@ import tf_keras
 
 from tests.models import SHAPE, compiled, images, on_prior, values
 from tfp_realnvp import AffineCoupling, ChannelHalves, RealNVPImage, recalibrate
-from tfp_realnvp.recomputation import read_once, recomputed, recomputing
+from tfp_realnvp.runtime.recomputation import read_once, recomputed, recomputing
 
 CASES = {
     "paper": {"preset": "paper"},

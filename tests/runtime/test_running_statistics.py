@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 
 from tests.models import pixels, running_statistics, small_flow
 from tfp_realnvp import FlowBatchNorm
-from tfp_realnvp.residual_network import BatchNorm
+from tfp_realnvp.networks.batch_norm import BatchNorm
 
 tfd = tfp.distributions
 

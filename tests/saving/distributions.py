@@ -7,7 +7,7 @@ import tf_keras
 
 from tests import models
 from tests.zoo import ZOO
-from tfp_realnvp import AffineCoupling, Checkerboard, CouplingNetwork, PixelLogit, RealNVPImage
+from tfp_realnvp import AffineCoupling, Checkerboard, CouplingNetwork, NetworkOptions, PixelLogit, RealNVPImage
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SHAPE = models.SHAPE
@@ -27,7 +27,7 @@ def _keras_conditioner():
 
 
 def _chain():
-    network = CouplingNetwork(Checkerboard(1), 1, 2, 1, statistics={"momentum": 0.5}, compute_dtype=tf.float32)
+    network = CouplingNetwork(Checkerboard(1), 1, 2, 1, NetworkOptions(momentum=0.5, compute_dtype=tf.float32))
     coupling = AffineCoupling(Checkerboard(1), network, shift_first=True, name="one")
     constant = tfb.Scale(tf.constant(np.full(SHAPE, 1.5, np.float32)))
     return models.on_prior(tfb.Chain([PixelLogit(), coupling, constant, tfb.Shift(np.float32(0.25))]))

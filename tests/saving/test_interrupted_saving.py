@@ -13,7 +13,8 @@ import pytest
 import tensorflow as tf
 
 from tests import models
-from tfp_realnvp import load_flow, save_flow, version_folders
+from tfp_realnvp import load_flow, save_flow
+from tfp_realnvp.saving import version_folders
 
 
 def test_a_full_disk_leaves_the_old_flow(copied, monkeypatch):
@@ -44,15 +45,16 @@ import importlib.util, os, pathlib, signal, sys, types
 tensorflow = types.ModuleType("tensorflow")
 tensorflow.errors = types.SimpleNamespace(OpError=ArithmeticError)
 sys.modules["tensorflow"] = tensorflow
-spec = importlib.util.spec_from_file_location("version_folders", sys.argv[1])
-folders = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(folders)
+for name in ("atomic", "version_folders"):
+    spec = importlib.util.spec_from_file_location(f"tfp_realnvp.saving.{name}", f"{sys.argv[1]}/{name}.py")
+    folders = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(folders)
 directory, content, last = sys.argv[2], sys.argv[3], int(sys.argv[4])
 operations = 0
 
 def watch(event, arguments):
     global operations
-    if event in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"):
+    if event in ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "shutil.rmtree"):
         operations += 1
         if operations == last:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,20 +64,20 @@ with folders.new_version(directory, 10) as folder:
     (folder / "inner").mkdir()
     for name in ("a", "inner/b"):
         (folder / name).write_text(content)
-for old in folders.versions(directory)[:-1]:
-    folders.remove(old)
+for old in folders.version_folders(directory)[:-1]:
+    folders.remove_version(old)
 print(operations)
 """
 
 
 def _write(directory, content, last=-1):
-    command = [sys.executable, "-c", _WRITER, version_folders.__file__, str(directory), content, str(last)]
+    sources = pathlib.Path(version_folders.__file__).parent
+    command = [sys.executable, "-c", _WRITER, str(sources), str(directory), content, str(last)]
     return subprocess.run(command, capture_output=True, text=True)
 
 
 def _content(directory):
-    folder = version_folders.versions(directory)[-1]
-    version_folders.verify(folder)
+    folder = version_folders.version_folders(directory)[-1]
     (content,) = {(folder / name).read_text() for name in ("a", "inner/b")}
     return content
 

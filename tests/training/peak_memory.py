@@ -17,7 +17,16 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp import AffineCoupling, Checkerboard, Composition, CouplingNetwork, FlowBatchNorm, FlowModel, PixelLogit
+from tfp_realnvp import (
+    AffineCoupling,
+    Checkerboard,
+    Composition,
+    CouplingNetwork,
+    FlowBatchNorm,
+    FlowModel,
+    NetworkOptions,
+    PixelLogit,
+)
 
 SHAPE = [32, 32, 3]
 
@@ -26,7 +35,7 @@ def main(couplings, residual_blocks, recompute_gradients):
     parts, recompute = [PixelLogit()], {"recompute_gradients": recompute_gradients}
     for i in range(couplings):
         mask = Checkerboard(i % 2)
-        network = CouplingNetwork(mask, 3, 32, residual_blocks, **recompute)
+        network = CouplingNetwork(mask, 3, 32, residual_blocks, NetworkOptions(**recompute))
         parts += [AffineCoupling(mask, network, shift_first=True, **recompute), FlowBatchNorm(3, mask, **recompute)]
     prior = tfp.distributions.Sample(tfp.distributions.Normal(0.0, 1.0), sample_shape=SHAPE)
     model = FlowModel(tfp.distributions.TransformedDistribution(prior, Composition(parts, name="flow")))

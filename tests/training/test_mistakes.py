@@ -86,7 +86,7 @@ MISTAKES = {
         lambda _: fit(PIXELS, ONE_HOT),
         ValueError,
         r"`x`.*conditioning.*\(8, 3\)",
-        "takes no conditioning; pass images alone",
+        r"takes no conditioning \(or labels\); leave it out",
     ),
     "conditioning of a plain flow": (
         lambda _: fit(batches((PIXELS, ONE_HOT)), distribution=flow()),
@@ -97,8 +97,8 @@ MISTAKES = {
     "conditional flow without conditioning": (
         lambda _: fit(PIXELS, distribution=flow(conditioning_size=3)),
         ValueError,
-        "`x` comes with conditioning None",
-        "`conditioning_size`=3; pass .* as `y`",
+        "`x`: its conditioning is None",
+        r"`conditioning_size`=3.*pass it by .*`fit\(x, c\)`",
     ),
     "conditional flow with other conditioning": (
         lambda _: fit(PIXELS, ONE_HOT[:, :2], distribution=flow(conditioning_size=3)),
@@ -109,7 +109,7 @@ MISTAKES = {
     "prediction without conditioning": (
         lambda _: compiled(flow(conditioning_size=3)).predict(PIXELS),
         ValueError,
-        "`x` comes with conditioning None",
+        "`x`: its conditioning is None",
         "Dataset",
     ),
     "validation images": (
@@ -122,7 +122,7 @@ MISTAKES = {
     "validation without conditioning": (
         lambda _: fit(PIXELS, ONE_HOT, validation_data=PIXELS, distribution=flow(conditioning_size=3)),
         ValueError,
-        "`validation_data` comes with conditioning None",
+        "`validation_data`: its conditioning is None",
         "`conditioning_size`=3",
     ),
     "prediction with a pair of other lengths": (

@@ -12,6 +12,7 @@ from tfp_realnvp import (
     Composition,
     CouplingNetwork,
     FlowBatchNorm,
+    NetworkOptions,
     RunningStatistics,
     bits_per_dim,
     recalibrate,
@@ -246,7 +247,7 @@ def test_float64_and_a_network_in_bfloat16_are_recalibrated():
     expected = values(distribution.non_trainable_variables)
     recalibrate(distribution, pixels(4, 4))
     assert_equal(values(distribution.non_trainable_variables), expected)
-    network = CouplingNetwork(Checkerboard(), 1, 2, 1, compute_dtype=tf.bfloat16)
+    network = CouplingNetwork(Checkerboard(), 1, 2, 1, NetworkOptions(compute_dtype=tf.bfloat16))
     narrow = on_prior(Composition([AffineCoupling(Checkerboard(), network)], name="narrow"))
     recalibrate(narrow, [x / 256 for x in pixels(32)])
     assert abs(gap(narrow, [x / 256 for x in pixels(32)])) < 0.01

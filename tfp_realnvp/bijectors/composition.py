@@ -53,6 +53,11 @@ class Composition(ImageBijector):
         self.parts = list(parts)
         super().__init__(parameters=parameters, name=name, dtype=dtype, validate_args=validate_args)
 
+    @property
+    def regularized_variables(self) -> tuple[tf.Variable, ...]:
+        """The variables that training penalises: those that the layers in the parts name as theirs."""
+        return tuple(v for module in self.submodules for v in _own_regularized_variables(module))
+
     def _forward_and_log_det(self, x: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
         return self._apply(reversed(self.parts), x, "forward", keywords)
 
@@ -68,6 +73,10 @@ class Composition(ImageBijector):
             log_det += part_log_det
             observe(_path(part), value, part_log_det)
         return value, log_det
+
+
+def _own_regularized_variables(module: tf.Module) -> Iterable[tf.Variable]:
+    return () if isinstance(module, Composition) else getattr(module, "regularized_variables", ())
 
 
 def _path(bijector: tfp.bijectors.Bijector) -> str:

@@ -218,11 +218,6 @@ class RealNVPImage(Composition):
         """Height and width of images must be multiples of this."""
         return 2 ** (self.num_scales - 1)
 
-    @property
-    def regularized_variables(self) -> tuple[tf.Variable, ...]:
-        """All variables that training penalises: weight-norm gains, and the gains of checkerboards' tanh."""
-        return tuple(v for module in self.submodules for v in getattr(module, "regularized_variables", ()))
-
 
 def _policy_compute_dtype(dtype: tf.DType) -> tf.DType | None:
     """Returns the compute dtype of Keras' policy, if the policy is a mixed one for variables of `dtype`."""

@@ -113,8 +113,9 @@ def load_flow(directory: Any, *, custom_objects: Mapping[str, type] | None = Non
     try:
         weights = str(folder / "variables" / "variables")
         tf.train.Checkpoint(distribution=distribution).read(weights).assert_existing_objects_matched()
-    except tf.errors.OpError as error:
-        raise ValueError(f"{folder / 'variables'} is damaged ({error.message}); {_REMEDY}.") from error
+    except (tf.errors.OpError, IndexError) as error:  # IndexError: a file that ends too early.
+        reason = getattr(error, "message", error)
+        raise ValueError(f"{folder / 'variables'} is damaged ({reason}); {_REMEDY}.") from error
     except (AssertionError, ValueError) as error:  # ValueError: a variable of another shape.
         raise ValueError(
             f"{folder}: its weights don't fit the distribution that {_listed(_versions())} builds of {_DESCRIPTION}, "
