@@ -5,7 +5,7 @@ import tensorflow as tf
 from examples.data.image_data import check_int
 from examples.data.images import fold_in
 
-_CROP, _FLIP = 1, 2  # They give crops and flips different random numbers of one seed.
+_CROP, _FLIP = 1, 2  # They give crops and flips different random numbers from one seed.
 
 
 def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, flip=False, input_context=None):
