@@ -114,7 +114,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
             self.release_signals()
             raise KeyboardInterrupt
         self._stopped_by = signal.Signals(number).name
-        print(f"\n{self._stopped_by}: saving at the next step; once more to stop at once", flush=True)
+        print(f"\n{self._stopped_by}: saving at the next step; send it again to stop at once", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         if self._stopped_by is not None:

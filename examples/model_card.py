@@ -14,7 +14,7 @@ _CIFAR = (
 _IMAGENET = (
     "Terms of image-net.org: non-commercial research and education only; the pictures' copyright is their owners'."
 )
-_LSUN = f"No licence is stated that we know of; the pictures were collected by web search: {CHECK}."
+_LSUN = f"We know of no stated licence; the pictures were collected by web search: {CHECK}."
 # Data set key -> what is known of the terms of its pictures.
 LICENCES = {
     "digits": "UCI, Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak): CC BY 4.0.",

@@ -35,7 +35,9 @@ def image_sheet(images, columns=None, *, min_side=64, levels=256):
     if columns is not None:
         check_int("columns", columns, 1)
     if images.min() < 0 or images.max() >= levels:
-        raise ValueError(f"`images` holds {images.min()} to {images.max()}: must lie in [0, `levels`={levels}).")
+        raise ValueError(
+            f"`images` holds {images.min()} to {images.max()}: must lie in [0, `levels`={levels}); raise `levels`."
+        )
 
     count, height, width, _ = images.shape
     columns = columns or math.ceil(math.sqrt(count))
@@ -78,7 +80,7 @@ def framed(sheet, tile, places, *, gap=2, width=3):
         top, left = row * (tile[0] + gap), column * (tile[1] + gap)
         inside = sheet[top : top + tile[0], left : left + tile[1]]
         if inside.shape[:2] != tuple(tile):
-            raise ValueError(f"`places` holds {(int(row), int(column))}: must be a tile of the sheet.")
+            raise ValueError(f"`places` holds {(int(row), int(column))}: must be row and column of a tile.")
         for edge in (inside[:width], inside[-width:], inside[:, :width], inside[:, -width:]):
             edge[:] = (255, 0, 0)
     return sheet

@@ -38,7 +38,7 @@ FIELDS = {
 }
 SPLITS = ("test", "validation", "train")
 RUN = ("config", "preset", "images_seen", "step", "identity", "directory", "weights", "statistics")
-_ABSOLUTE = re.compile("""(?<=[= ])/.*?(?='?(?: '?--|$))""")  # up to the next flag; quoted as for a shell, or not
+_ABSOLUTE = re.compile("""(?<=[= ])/.*?(?='?(?: '?--|$))""")  # It ends at the next flag, and may be quoted.
 REMEDY = "evaluate the run anew, or delete the file"
 
 

@@ -131,7 +131,7 @@ def restore(run, checkpoint, manager):
 
 
 def _advice(manager, path, remedy):
-    """Returns how to go on from the newest other checkpoint, if there is one, or else by the remedy."""
+    """Returns advice: to go on from the newest other checkpoint, if there is one, or else the remedy."""
     older = [c for c in manager.checkpoints if c != path]
     if not older:
         return remedy[0].upper() + remedy[1:]

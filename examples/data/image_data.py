@@ -105,4 +105,4 @@ def check_images(name, images):
     """Raises ValueError unless `images` are uint8 [N, H, W, C]."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
         found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-        raise ValueError(f"`{name}` is {found}: must be a uint8 array [N, H, W, C], none of its sizes 0.")
+        raise ValueError(f"`{name}` is {found}: must be a uint8 array [N, H, W, C] with no size 0.")

@@ -102,7 +102,7 @@ def _size(directory, name, damaged):
         raise damaged(f"names the picture {name!r}, which is missing")
     try:
         with Image.open(file, formats=["PNG", "WEBP"]) as image:
-            image.load()  # All of it is read, because a file that ends early begins well.
+            image.load()  # All of it is read, because a file that is cut short begins correctly.
             return image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise damaged(f"names the picture {name!r}, which can't be decoded ({error})") from error
@@ -145,7 +145,7 @@ def _check_free(directory, files, earlier):
 
 def _foreign_file_error(directory, name):
     return FileExistsError(
-        f"`out`={directory}: holds {name}, which no gallery wrote; name a new or empty directory, or a gallery's."
+        f"`out`={directory}: holds {name}, which no gallery wrote; name a new or empty directory, or one of a gallery."
     )
 
 

@@ -189,7 +189,7 @@ def make(directory, seed=0, steps=STEPS):
         "figure": "toy",
         "pictures": [{"file": "toy.png", "alt": _ALT, "size": [picture.shape[1], picture.shape[0]]}],
         "data": f"make_moons of scikit-learn, noise {NOISE}; {_TRAIN} points for training, {_HELD_OUT} held out",
-        "unit": "mean log density of a point in nats, more is better; density_integral has none",
+        "unit": "mean log density of a point in nats, higher is better; density_integral has no unit",
         "held_out_nats": float(nats.mean()),
         "standard_error": float(nats.std() / math.sqrt(len(nats))),
         "true_nats": float(moons_log_density(points).mean()),
