@@ -1,8 +1,8 @@
-"""Measures a config in one run: the speed of its network, what it could be, and where it is lost; its start; its input.
+"""Measures a config in one run: how fast its network is, could be, and where time is lost; its start; its input.
 
     python -m examples.benchmark --config=cifar10_small --data_dir=DIR
 
-Prints a table, and writes it as JSON where --json says. Only the part `input` needs data.
+It prints a table, and writes it as JSON to the file that --json names. Only the part `input` needs data.
 """
 
 import json
@@ -28,29 +28,29 @@ flags.DEFINE_multi_enum(
     list(_PARTS),
     _PARTS,
     "What to measure; may be given several times. speed: training, log_prob, sample. start: time to the first step, "
-    "memory. input: what the data deliver. xla: training, log_prob, sample compiled by XLA, beside the plain ones. "
+    "memory. input: how fast the data arrive. xla: training, log_prob, sample compiled by XLA, beside the plain ones. "
     "operations: the share of each type of operation.",
 )
 flags.DEFINE_multi_enum(
     "dtype",
     ["float32", "bfloat16"],
     ["float32", "bfloat16", "float16"],
-    "Of the convolutions, in the parts speed and start; may be given several times, the first one is the measure, and "
-    "the only one in the parts xla and operations.",
+    "Type of the convolutions. The parts speed and start take several and compare them with the first; the parts xla "
+    "and operations take only the first.",
 )
-flags.DEFINE_bool("glow", True, "Measure tfb.Glow of the same convolution work beside it.")
+flags.DEFINE_bool("glow", True, "Also measure tfb.Glow, with the same amount of convolution work.")
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: TFDS's own.", remote=True)
-flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes, for the input.")
-flags.DEFINE_integer("batch_size", None, "Images a step. Default: the config's.", lower_bound=1)
-flags.DEFINE_float("seconds", 20.0, "How long each rate is measured, in turns with the others.", lower_bound=0.1)
+flags.DEFINE_bool("conditional", False, "In the part input, condition the flow on the data's classes or attributes.")
+flags.DEFINE_integer("batch_size", None, "Images per step. Default: the config's.", lower_bound=1)
+flags.DEFINE_float("seconds", 20.0, "For how long each rate is measured, in turns with the others.", lower_bound=0.1)
 command_lib.define_path("json", "File to write the figures to.")
 
 
 def measure():
-    """Yields (part, figures, lines of the table) of each part that the flags name."""
+    """Yields (part, figures, lines of the table) for each part that the flags name."""
     config = config_lib.get(FLAGS.config)
     batch_size = FLAGS.batch_size or config.batch_size
-    if "start" in FLAGS.part:  # First, since its programs begin with the memory of this one.
+    if "start" in FLAGS.part:  # First, because this program's peak memory counts for those that it starts.
         found = {dtype: first_step.measure(FLAGS.config, dtype, batch_size) for dtype in FLAGS.dtype}
         yield "start", found, first_step.table(found)
     if "input" in FLAGS.part:

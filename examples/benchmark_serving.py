@@ -1,8 +1,8 @@
-"""Measures what it costs to serve a run as a SavedModel, against the same calls in this process, in one run.
+"""Measures what it costs to serve a run as a SavedModel, compared with the same calls in this process.
 
     python -m examples.benchmark_serving --run=runs/digits
 
-Exports to a temporary directory. Prints a table, and writes it as JSON where --json says.
+It exports to a temporary directory, prints a table, and writes it as JSON to the file that --json names.
 """
 
 import json
@@ -28,11 +28,11 @@ _FEWEST_TURNS = 5
 FLAGS = flags.FLAGS
 command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
-flags.DEFINE_integer("batch_size", 64, "Images a request.", lower_bound=1)
-flags.DEFINE_float("seconds", 60.0, "How long scores and samples are measured, each.", lower_bound=0.1)
+flags.DEFINE_integer("batch_size", 64, "Images per request.", lower_bound=1)
+flags.DEFINE_float("seconds", 60.0, "For how long scores, and then samples, are measured.", lower_bound=0.1)
 command_lib.define_path("json", "File to write the figures to.")
 
-# A client: it has TensorFlow, the folder and an image, and tells the time of each stage.
+# A client that has only TensorFlow, the folder and an image; it prints the time of each stage.
 _CLIENT = """
 import sys, time
 import numpy as np
@@ -51,7 +51,7 @@ print(json.dumps(times))
 
 
 def start(folder, request):
-    """Runs a client in a process of its own; returns seconds a stage, and `total` up to the first answer."""
+    """Runs a client in a process of its own; returns the seconds of each stage, and the `total` to the first answer."""
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "request.npz"
         np.savez(path, **{name: value.numpy()[:1] for name, value in request.items()})
@@ -65,8 +65,8 @@ def start(folder, request):
     return {"total": times["first answer"] - began, **stages}
 
 
-def requests(opened, batch_size):
-    """A batch of test images, whole numbers, and its conditioning if there is any: a dict of tensors."""
+def make_request(opened, batch_size):
+    """Returns whole-numbered test images, float32 [batch_size, H, W, C], and any conditioning: a dict of tensors."""
     count = min(batch_size, len(opened.images.test))
     batch = next(iter(data.eval_batches(opened.images.test, count, count)))
     pixels, *conditioning = batch if isinstance(batch, tuple) else (batch,)
@@ -78,7 +78,7 @@ def requests(opened, batch_size):
 
 
 def calls(distribution, levels, model, request):
-    """Pairs of calls without arguments, through the SavedModel and in this process, that answer alike."""
+    """Returns pairs of functions without arguments that answer alike, through the SavedModel and in this process."""
     pixels, seed = request["pixels"], tf.constant([0, 1])
     condition = {name: value for name, value in request.items() if name != "pixels"}
     keywords = {"bijector_kwargs": condition} if condition else {}
@@ -92,9 +92,9 @@ def calls(distribution, levels, model, request):
     def sample(seed):
         return {"pixels": quantize(distribution.sample(len(pixels), seed=seed, **keywords), levels)}
 
-    # As a server calls them, with every input.
+    # A server calls the signatures too, with every input.
     served = model.signatures
-    count, one = tf.constant(len(pixels)), tf.constant(1.0)
+    count, temperature = tf.constant(len(pixels)), tf.constant(1.0)
     size = {name: tf.constant(pixels.shape[axis]) for name, axis in (("height", 1), ("width", 2))}
     return {
         "serving_default": (
@@ -102,26 +102,26 @@ def calls(distribution, levels, model, request):
             lambda: score(pixels, seed),
         ),
         "sample": (
-            lambda: served["sample"](**condition, **size, count=count, seed=seed, temperature=one),
+            lambda: served["sample"](**condition, **size, count=count, seed=seed, temperature=temperature),
             lambda: sample(seed),
         ),
     }
 
 
-def rates(both, batch_size, seconds):
-    """Images/s of two calls, of each the median over turns, after two that trace; and the median ratio of a turn.
+def rates(pair, batch_size, seconds):
+    """Returns images/s of two functions, each the median over turns, and the median over turns of their ratio: a dict.
 
-    A machine's speed changes, so that only what was measured moments apart is compared.
+    Two untimed turns come first, to trace. A machine's speed changes, so only times of the same turn are compared.
     """
     times: list[list[float]] = [[], []]
     for _ in range(2):
-        for call in both:
+        for call in pair:
             _seconds(call)
     began = time.perf_counter()
     while time.perf_counter() - began < seconds or len(times[0]) < _FEWEST_TURNS:
-        order = (0, 1) if len(times[0]) % 2 == 0 else (1, 0)  # So that neither always follows the other.
+        order = (0, 1) if len(times[0]) % 2 == 0 else (1, 0)  # Neither always follows the other.
         for i in order:
-            times[i].append(_seconds(both[i]))
+            times[i].append(_seconds(pair[i]))
     medians = [statistics.median(t) for t in times]
     found = {"saved_model": batch_size / medians[0], "in_process": batch_size / medians[1]}
     ratio = statistics.median(theirs / ours for ours, theirs in zip(*times, strict=True))
@@ -136,8 +136,8 @@ def _seconds(call):
 
 
 def measure(opened, batch_size, seconds):
-    """Exports the run to a temporary directory; returns all figures."""
-    distribution, request = opened.model.distribution, requests(opened, batch_size)
+    """Exports the run to a temporary directory; returns all figures, a dict for JSON."""
+    distribution, request = opened.model.distribution, make_request(opened, batch_size)
     with tempfile.TemporaryDirectory() as directory, opened.model.evaluation_weights():
         began = time.perf_counter()
         folder = exporting.export(opened, directory, None)
@@ -159,15 +159,17 @@ def measure(opened, batch_size, seconds):
 
 
 def report(figures):
-    """The figures as a table for a person."""
-    begins = figures["seconds_to_start"]
-    stages = ", ".join(f"{name} {begins[name]:.2f}" for name in begins if name not in ("total", "second answer"))
+    """Returns the figures as a table for the terminal."""
+    start_times = figures["seconds_to_start"]
+    stages = ", ".join(
+        f"{n} {seconds:.2f}" for n, seconds in start_times.items() if n not in ("total", "second answer")
+    )
     size = figures["bytes"]
     lines = [
         f"{figures['config']}, {figures['parameters']:,} parameters; requests of {figures['batch_size']} images",
         f"export                     {figures['seconds_to_export']:10.2f} s",
-        f"process start, first answer{begins['total']:10.2f} s  ({stages}; one image)",
-        f"second answer              {begins['second answer']:10.3f} s",
+        f"process start, first answer{start_times['total']:10.2f} s  ({stages}; one image)",
+        f"second answer              {start_times['second answer']:10.3f} s",
         f"{'images/s':27}SavedModel in process  ratio",
     ]
     for name, speed in figures["images_per_second"].items():
@@ -182,7 +184,7 @@ def report(figures):
 
 def main(argv):
     command_lib.begin(argv)
-    with command_lib.errors_in_one_line("stopped; nothing was measured to its end"):
+    with command_lib.errors_in_one_line("stopped; no measurement was finished"):
         figures = measure(experiment.open_run(FLAGS.run, FLAGS.data_dir), FLAGS.batch_size, FLAGS.seconds)
         if FLAGS.json:
             pathlib.Path(FLAGS.json).write_text(json.dumps(figures, indent=1) + "\n")

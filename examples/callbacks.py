@@ -1,4 +1,4 @@
-"""What happens during training: progress, log, checkpoints, sheets of samples. One job each."""
+"""Keras callbacks for training: progress, log, checkpoints and sheets of samples, one job each."""
 
 import csv
 import pathlib
@@ -14,7 +14,7 @@ from tfp_realnvp import quantize
 
 
 class Progress(tf_keras.callbacks.Callback):
-    """A bar over the whole training with bits/dim and the time left; without a terminal, a line an interval."""
+    """Prints bits/dim and the time left after each interval; on a terminal also a bar over the whole training."""
 
     def __init__(self, start, steps):
         super().__init__()
@@ -38,7 +38,7 @@ class Progress(tf_keras.callbacks.Callback):
 
 
 class LossLog(tf_keras.callbacks.Callback):
-    """One CSV row an interval; rows after the step that training resumes from are dropped first."""
+    """Writes one CSV row per interval; rows after the step that training resumes from are dropped first."""
 
     FIELDS = ("step", "loss", "bits_per_dim", "val_loss", "val_bits_per_dim")
 
@@ -48,7 +48,7 @@ class LossLog(tf_keras.callbacks.Callback):
         rows = []
         if self._path.exists():
             with self._path.open(newline="") as file:
-                # A row may have been cut short when the run was killed; it is a later one, whatever step it shows.
+                # A killed run may have left a row cut short; it is a later one, whatever step it shows.
                 rows = [row for row in csv.DictReader(file) if all(row.values()) and int(row["step"]) <= start]
         with self._path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.FIELDS)
@@ -64,7 +64,7 @@ class LossLog(tf_keras.callbacks.Callback):
 class Checkpoints(tf_keras.callbacks.Callback):
     """Saves at the end of each interval, and on the first Ctrl-C or SIGTERM, which then ends training.
 
-    An interval that a stop has cut goes on with the means it had: they are in the checkpoint with all else.
+    An interval that was interrupted continues with the means that it had, because the checkpoint holds them too.
     """
 
     def __init__(self, manager):
@@ -75,11 +75,11 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self._interval_means = None
 
     def resume_interval(self):
-        """Keeps the metrics as restored, which Keras is about to reset."""
+        """Keeps the restored values of the metrics, which Keras is about to reset."""
         self._interval_means = [m.get_weights() for m in self.model.metrics]
 
     def save(self):
-        """Saves under the current step; the checkpoint before it is kept if that fails."""
+        """Saves a checkpoint of the current step; raises OSError, and keeps the one before, if that fails."""
         now = time.time()
         self._manager.checkpoint.seconds.assign_add(now - self._clock)
         self._clock = now
@@ -104,17 +104,17 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self.release_signals()
 
     def release_signals(self):
-        """Gives the signals back to their former handlers."""
+        """Restores the former handlers of the signals."""
         for number, handler in getattr(self, "_previous", {}).items():
             signal.signal(number, handler)
         self._previous = {}
 
     def _on_signal(self, number, frame):
-        if self._stopped_by is not None:  # The second one does not wait.
+        if self._stopped_by is not None:  # The second signal does not wait.
             self.release_signals()
             raise KeyboardInterrupt
         self._stopped_by = signal.Signals(number).name
-        print(f"\n{self._stopped_by}: saving at the next step; once more to stop at once", flush=True)
+        print(f"\n{self._stopped_by}: saving at the next step; send it again to stop at once", flush=True)
 
     def on_train_batch_end(self, batch, logs=None):
         if self._stopped_by is not None:
@@ -128,10 +128,10 @@ class Checkpoints(tf_keras.callbacks.Callback):
 
 
 class SampleSheets(tf_keras.callbacks.Callback):
-    """A sheet of samples, always from the same latents, as PNG and in TensorBoard."""
+    """Writes a sheet of samples, always from the same latents, as PNG and for TensorBoard."""
 
     def __init__(self, directory, tensorboard, count=64, seed=0, conditioning=None):
-        """Args: conditioning: [count, K] of the samples, or None."""
+        """Args: conditioning: float32 [count, K], that of the samples, or None."""
         super().__init__()
         self._directory = pathlib.Path(directory)
         self._writer = tf.summary.create_file_writer(str(tensorboard))
@@ -164,5 +164,5 @@ class SampleSheets(tf_keras.callbacks.Callback):
 
 
 def step_of(model):
-    """Training steps taken."""
+    """Returns how many training steps a model has taken."""
     return int(model.optimizer.iterations.numpy())

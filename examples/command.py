@@ -1,4 +1,4 @@
-"""What commands have in common: they take flags alone, know ~, keep the log quiet, and tell an error in one line."""
+"""What all commands share: they take only flags, expand ~, keep the log quiet, and report an error in one line."""
 
 import contextlib
 import os
@@ -7,10 +7,10 @@ import sys
 import tensorflow as tf
 from absl import app, flags, logging
 
-flags.disclaim_key_flags()  # Those that are defined here are of the modules that ask for them.
+flags.disclaim_key_flags()  # A flag that is defined here belongs to the module that asks for it.
 
-# What is raised for the user to read.
-_MESSAGES = (FloatingPointError, ImportError, OSError, RuntimeError, TypeError, ValueError)
+# Errors whose messages are written for the user.
+_USER_ERRORS = (FloatingPointError, ImportError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class _Path(flags.ArgumentParser):
@@ -24,7 +24,7 @@ class _Path(flags.ArgumentParser):
 
 
 def define_path(name, meaning, remote=False, required=False):
-    """Defines a flag whose value is a path, by default none; `remote`: gs:// and the like will do."""
+    """Defines a flag whose value is a path, by default None; with `remote` it may be gs:// or the like."""
     flags.DEFINE(_Path(remote), name, None, meaning, required=required)
 
 
@@ -34,21 +34,21 @@ def define_paths(name, meaning):
 
 
 def begin(argv):
-    """Refuses what the flags have left of the arguments; quietens the log, as TensorFlow reports every save."""
+    """Raises UsageError for arguments that are no flags; quietens the log, in which TensorFlow reports every save."""
     if len(argv) > 1:
         raise app.UsageError(f"unexpected arguments {argv[1:]}; flags are written --name=value.")
     logging.set_verbosity(logging.WARNING)
 
 
 @contextlib.contextmanager
-def errors_in_one_line(stopped):
-    """Ends the program at an error in the block, with a line that tells it; at Ctrl-C with the line `stopped`."""
+def errors_in_one_line(ctrl_c_message):
+    """Ends the program at an error in the block with one line that reports it, and at Ctrl-C with `ctrl_c_message`."""
     try:
         yield
     except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
+        print(ctrl_c_message, file=sys.stderr)
         sys.exit(130)
-    except tf.errors.OpError as error:  # Of several lines.
+    except tf.errors.OpError as error:  # Its message has several lines.
         sys.exit(f"error: {' '.join(str(error).split())}")
-    except _MESSAGES as error:
+    except _USER_ERRORS as error:
         sys.exit(f"error: {error}")

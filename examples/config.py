@@ -11,15 +11,15 @@ from examples import configs
 from examples.data import ImageData
 from examples.data.image_data import check_int
 
-# The paper's for images of 64x64: about 96 million parameters.
+# The paper's flow for images of 64x64: about 96 million parameters.
 PAPER_64 = {"num_scales": 5, "width": 32, "residual_blocks": 2}
-# For small colour images on two CPU cores.
+# A flow for small colour images on two CPU cores.
 SMALL_FLOW = {"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """Where data may come from, as the flags say; paths become absolute, for commands that run elsewhere."""
+    """What the flags say about the data; paths become absolute, so that commands find them from other directories."""
 
     data_dir: str | None = None
     folder: str | None = None
@@ -38,21 +38,21 @@ class Config:
     """One experiment.
 
     Attributes:
-      load: from `Sources` to the images; conditional ones if they say so.
+      load: function from `Sources` to `ImageData`, which has conditioning if the sources ask for it.
       flow: arguments of `RealNVPImage`; channels and levels come from the data.
       steps: training steps.
-      evaluations: how often on the way held-out bits/dim, a sheet of samples and a checkpoint are made.
-      batch_size: images a step, over all replicas.
-      learning_rate: of Adam (b1 0.9, b2 0.999, eps 1e-8), global norm clipped to 100.
+      evaluations: how often in training held-out bits/dim, a sheet of samples and a checkpoint are made.
+      batch_size: images per step, over all replicas.
+      learning_rate: that of Adam (b1 0.9, b2 0.999, eps 1e-8), with the gradients' global norm clipped to 100.
       cosine_decay: the learning rate falls to 0 over the steps, on a half cosine.
-      averaging: decay of the averaged weights that are evaluated, or None.
+      averaging: decay of the averaged weights that are evaluated; None for no averages.
       l2: penalty on weight-norm gains, see `FlowModel`.
-      flip: train on horizontal mirror images too.
-      validation_images: how many of the validation images are used on the way; None for all.
-      test_images: how many of the first test images the end result stands for; None for all.
+      flip: whether to train on horizontal mirror images too.
+      validation_images: how many of the first validation images are used in training; None for all.
+      test_images: how many of the first test images give the final result; None for all.
       steps_per_execution: as in Keras' `compile`.
-      image_shape: (H, W, C) of the images, for what works without them; None where data may have any.
-      levels: how many values a pixel has, as `image_shape`.
+      image_shape: (H, W, C) of the images, for programs that don't load them; None if the data may have any shape.
+      levels: how many values a pixel has, for the same programs.
     """
 
     load: Callable[[Sources], ImageData]
@@ -76,7 +76,7 @@ class Config:
             check_int(name, getattr(self, name), 1, "see `examples.config.Config`")
 
     def check_images(self, images):
-        """Raises ValueError if these images can't be trained on; before a model is built for them."""
+        """Raises ValueError if an `ImageData` can't be trained on; this is called before a model is built."""
         height, width, channels = images.image_shape
         found = (height, width, channels), images.levels
         if self.image_shape is not None and (self.image_shape, self.levels) != found:
@@ -104,7 +104,7 @@ class Config:
 
 
 def names():
-    """The names of all configs."""
+    """Returns the sorted names of all configs."""
     return sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
 
 

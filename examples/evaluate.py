@@ -2,7 +2,7 @@
 
     python -m examples.evaluate --run=runs/digits --noise_draws=4 --importance_samples=16
 
-Writes result_SPLIT.json to the run's directory; `python -m examples.results` makes a table of such files.
+It writes result_SPLIT.json to the run's directory; `python -m examples.results` makes a table of such files.
 """
 
 import csv
@@ -19,10 +19,14 @@ from examples import run as run_lib
 FLAGS = flags.FLAGS
 command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
 flags.DEFINE_enum("split", "test", evaluation.SPLITS, "Images to evaluate.")
-flags.DEFINE_integer("images", None, "How many of the first images of the split. Default: all.", lower_bound=1)
-flags.DEFINE_integer("noise_draws", 1, "Draws of the noise that an image's bits/dim is the mean of.", lower_bound=1)
 flags.DEFINE_integer(
-    "importance_samples", 1, "Draws of the noise of the importance-weighted bound; 1 leaves it out.", lower_bound=1
+    "images", None, "Evaluate this many of the first images of the split. Default: all.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "noise_draws", 1, "An image's bits/dim is the mean over this many draws of the noise.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "importance_samples", 1, "Draws of the noise for the importance-weighted bound; 1 leaves it out.", lower_bound=1
 )
 flags.DEFINE_integer(
     "recalibrate", 0, "Estimate batch norms' running statistics anew from this many training images.", lower_bound=0
@@ -31,7 +35,7 @@ flags.DEFINE_bool("per_image", False, "Also write the values per image, to per_i
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
-def _table(per_image):
+def _csv_text(per_image):
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["image", *per_image])
@@ -40,7 +44,7 @@ def _table(per_image):
 
 
 def _evaluate():
-    """Does what the flags say; returns the result and the files written, by what they are."""
+    """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
     opened = experiment.open_run(FLAGS.run, FLAGS.data_dir)
     run_lib.check_writable("run", FLAGS.run)
     try:
@@ -58,7 +62,7 @@ def _evaluate():
     files = {}
     if FLAGS.per_image:
         files["per image"] = opened.run.directory / f"per_image_{FLAGS.split}.csv"
-        run_lib.write(files["per image"], _table(per_image))
+        run_lib.write(files["per image"], _csv_text(per_image))
     files["result"] = opened.run.result(FLAGS.split)
     run_lib.write(files["result"], json.dumps(result, indent=1) + "\n")
     return result, files

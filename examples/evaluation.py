@@ -1,4 +1,4 @@
-"""Bits/dim of a split, with all that a reader of the number must know."""
+"""Bits/dim of a split, with everything that a reader of the number must know."""
 
 import math
 import shlex
@@ -23,7 +23,7 @@ from tfp_realnvp import (
 SPLITS = ("train", "validation", "test")
 LARGEST_GAP = 0.05  # bits/dim between the two modes of batch norm
 _GAP_IMAGES = 256
-# Not by the names they were installed under, as TensorFlow has several and a checkout may have none.
+# The modules tell their versions: TensorFlow can be installed under several names, and a checkout under none.
 _PACKAGES = {
     "tensorflow": tf,
     "tensorflow-probability": tfp,
@@ -39,14 +39,18 @@ def evaluate(experiment, split, command, *, count=None, noise_draws=1, importanc
     Args:
       experiment: `Experiment`; its running statistics are changed if they are recalibrated.
       split: "train", "validation" or "test".
-      command: str, the program that evaluates; its arguments are added.
+      command: str, the program that evaluates; the result records it with its arguments.
       count: int, how many of the first images of the split; None for all.
       noise_draws: int K; the bits/dim of an image is the mean over the first K draws of the noise.
       importance_samples: int M; with M > 1 also the importance-weighted bound over the first M draws.
-      recalibration_images: int, how many training images the running statistics are estimated from anew; 0 keeps them.
+      recalibration_images: int, how many training images the running statistics are estimated from; 0 keeps them.
 
     Returns:
-      The result, a dict for JSON, and the values per image: a dict of names and arrays [N], in bits/dim.
+      The result, a dict for JSON, and the values per image: a dict from names to arrays [count], in bits/dim.
+
+    Raises:
+      ValueError: if an argument breaks its rule.
+      FloatingPointError: if the bits/dim of an image is not finite.
     """
     images, model = getattr(experiment.images, split), experiment.model
     check_request(experiment.images, count, noise_draws, importance_samples, recalibration_images)
@@ -97,12 +101,12 @@ def evaluate(experiment, split, command, *, count=None, noise_draws=1, importanc
 
 
 def versions():
-    """The versions of the packages that numbers depend on."""
+    """Returns the versions of the packages that the numbers depend on, a dict."""
     return {name: package.__version__ for name, package in _PACKAGES.items()}
 
 
 def check_request(images, count, noise_draws, importance_samples, recalibration_images):
-    """Raises ValueError unless `evaluate` can do with these arguments what they ask for."""
+    """Raises ValueError if one of these arguments of `evaluate` breaks its rule."""
     if count is not None:
         check_int("images", count, 1, "how many of the first images of the split")
     check_int("noise_draws", noise_draws, 1, "the draws that bits/dim is the mean of")
@@ -117,7 +121,7 @@ def check_request(images, count, noise_draws, importance_samples, recalibration_
 
 
 def report(result):
-    """Returns the result as a line for a person."""
+    """Returns the result as text for the terminal."""
     draws = f"{result['noise_draws']} noise draw{'s' * (result['noise_draws'] > 1)} each"
     bound = "" if result["bound"] else " (pixels are no whole numbers: a bound of no 8-bit code)"
     line = (
@@ -132,7 +136,7 @@ def report(result):
             f"{weighted['standard_error']:.3f} bits/dim"
         )
     gap = result["training_mode_gap"]
-    if not abs(gap) <= LARGEST_GAP:  # Also if it is no number.
+    if not abs(gap) <= LARGEST_GAP:  # NaN is warned of too.
         line += (
             f"\nwarning: with the statistics of their batch, as in training, bits/dim of training images differs by "
             f"{gap:+.3f}: the running statistics don't fit the weights, so these numbers and samples may mean nothing; "
@@ -146,7 +150,7 @@ def _mean(values):
 
 
 def _draws(experiment, images, count, num_draws):
-    """Returns bits/dim per image, float64 [num_draws, count]; raises FloatingPointError unless all are finite."""
+    """Returns bits/dim, float64 [num_draws, count]; raises FloatingPointError unless all are finite."""
     batch_size, model = experiment.config.batch_size, experiment.model
     batches = eval_batches(images, batch_size, count)
     steps = math.ceil(count / batch_size)
@@ -167,7 +171,7 @@ def _draws(experiment, images, count, num_draws):
 
 
 def _pixels(experiment, images, count, batch_size):
-    """Returns a dataset of the first images, with noise: what the distribution takes; no batch is smaller."""
+    """Returns a dataset of the first `count` images with noise, and their conditioning, for the distribution."""
 
     def prepare(number, batch):
         pixels, *conditioning = batch if isinstance(batch, tuple) else (batch,)
@@ -179,7 +183,7 @@ def _pixels(experiment, images, count, batch_size):
 
 
 def _recalibrate(experiment, count):
-    """Estimates the running statistics from the first training images; returns in words what was done."""
+    """Estimates the running statistics from the first training images; returns words that say so."""
     train = experiment.images.train
     count = min(count, len(train))
     batch_size = min(experiment.config.batch_size, count)
@@ -189,12 +193,13 @@ def _recalibrate(experiment, count):
 
 
 def _training_mode_gap(experiment):
-    """Bits/dim of the first training images with the statistics of their batch, less that with the running ones.
+    """Returns bits/dim of training images with the statistics of their batch, less that with the running statistics.
 
-    Of training images, whichever split is evaluated: the statistics of other images may fit those better, by 0.15 for
-    digits after 400 steps, though nothing is wrong with the running ones and recalibration changes nothing. The same
-    pixels for both, as another draw of the noise moves the mean of 64 small images by 0.02. And many at once: a small
-    batch's own statistics fit it better than any that are to fit all.
+    Training images are used whichever split is evaluated. The batch statistics of other images may fit those images
+    better, by 0.15 for digits after 400 steps, though nothing is wrong with the running statistics and recalibration
+    changes nothing. Both numbers are of the same pixels, because another draw of the noise moves the mean of 64 small
+    images by 0.02. The images form one large batch, because a small batch's own statistics fit it better than any
+    statistics that are to fit all images.
     """
     images, distribution = experiment.images.train, experiment.model.distribution
     count = min(len(images), _GAP_IMAGES)

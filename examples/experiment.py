@@ -1,4 +1,4 @@
-"""A run as its settings describe it: data, model, and the newest checkpoint."""
+"""Builds a run from its settings: its data, its model, and its newest checkpoint."""
 
 import dataclasses
 import json
@@ -19,14 +19,14 @@ tfd = tfp.distributions
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What the flags of `examples.train` say of a run.
+    """What the flags of `examples.train` say about a run.
 
     Attributes:
       config: name of the config.
-      sources: where its data are.
-      preset, steps: in place of the config's, or None.
-      seed: of weights, data order and noise.
-      command: all these, as they were typed.
+      sources: where the data come from.
+      preset, steps: values that replace the config's, or None.
+      seed: seed of weights, data order and noise.
+      command: the command, as it was typed.
     """
 
     config: str
@@ -37,12 +37,12 @@ class Settings:
     command: str = ""
 
     def write(self, path):
-        """Writes the settings as JSON, for the commands that take a run."""
+        """Writes the settings as JSON, for the other commands to read."""
         run_lib.write(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
     def read(cls, path):
-        """Raises ValueError or OSError, naming the file, if it holds no settings."""
+        """Returns the settings in a file; raises ValueError or OSError that names the file if it holds none."""
         try:
             fields = json.loads(path.read_text())
             return cls(**{**fields, "sources": config_lib.Sources(**fields["sources"])})
@@ -57,7 +57,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Everything that a run works with; `model` is as the newest checkpoint of `manager` has it, or new."""
+    """Everything that a run works with; `model` has the state of the newest checkpoint of `manager`, or is new."""
 
     settings: Settings
     config: config_lib.Config
@@ -68,7 +68,7 @@ class Experiment:
 
     @property
     def step(self):
-        """Training steps taken."""
+        """How many training steps were taken."""
         return int(self.model.optimizer.iterations.numpy())
 
     @property
@@ -81,13 +81,13 @@ def open_experiment(settings, directory, strategy=None, recompute_gradients=None
 
     Args:
       settings: `Settings`.
-      directory: of the run; may not exist yet.
+      directory: str or path, directory of the run; it need not exist yet.
       strategy: `tf.distribute` strategy, or None for the default one.
-      recompute_gradients: see `RealNVPImage`; None for the config's. The run is the same with and without.
+      recompute_gradients: see `RealNVPImage`; None takes the config's value. It does not change the run's identity.
 
     Raises:
-      ImportError, OSError, RuntimeError, TypeError, ValueError: everything that wrong settings, data or a damaged
-        checkpoint lead to, with a message that names them.
+      ImportError, OSError, RuntimeError, TypeError, ValueError: if settings, data or a checkpoint are wrong or damaged;
+        the message names them.
     """
     config = config_lib.get(settings.config)
     if settings.preset:
@@ -114,8 +114,8 @@ def open_run(directory, data_dir=None):
     """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint.
 
     Args:
-      directory: of the run.
-      data_dir: where its data are now, or None: where they were.
+      directory: str or path, directory of the run.
+      data_dir: where the data are now; None if they are where they were in training.
     """
     settings = Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
     sources = settings.sources if data_dir is None else dataclasses.replace(settings.sources, data_dir=data_dir)
@@ -126,7 +126,7 @@ def open_run(directory, data_dir=None):
 
 
 def build_model(config, images, seed):
-    """Returns the compiled model of a `Config` for an `ImageData`: a new flow over images of that shape."""
+    """Returns a compiled `FlowModel` with new weights, of a `Config` and for the images of an `ImageData`."""
     height, width, channels = images.image_shape
     conditioning_size = len(images.conditioning_names) or None
     flow = RealNVPImage(channels, levels=images.levels, conditioning_size=conditioning_size, **config.flow)
@@ -150,7 +150,7 @@ def build_model(config, images, seed):
 
 
 def _identity(settings, config, images):
-    """What must be equal for a run to be the same run."""
+    """Returns what must be equal for two runs to be the same run."""
     return {
         "config": settings.config,
         "data": images.name,
@@ -159,7 +159,7 @@ def _identity(settings, config, images):
         "conditioning": list(images.conditioning_names),
         "image_shape": list(images.image_shape),
         "levels": images.levels,
-        "flow": {k: v for k, v in config.flow.items() if k != "recompute_gradients"},  # The same numbers.
+        "flow": {k: v for k, v in config.flow.items() if k != "recompute_gradients"},  # It changes no numbers.
         "batch_size": config.batch_size,
         "learning_rate": config.learning_rate,
         "cosine_decay_steps": config.steps if config.cosine_decay else None,
@@ -171,5 +171,5 @@ def _identity(settings, config, images):
 
 
 def count_parameters(model):
-    """The number of trainable numbers."""
+    """Returns the number of trainable parameters."""
     return sum(int(np.prod(v.shape)) for v in model.distribution.trainable_variables)

@@ -1,8 +1,9 @@
-"""Exports the weights of a trained run as a SavedModel, with a model card: for TensorFlow Serving, or TensorFlow alone.
+"""Exports the weights of a trained run as a SavedModel with a model card, for TensorFlow Serving or TensorFlow alone.
 
     python -m examples.export --run=runs/digits
 
-Writes DIRECTORY/N, by default runs/digits/export/1, and N one more each time: TensorFlow Serving takes the newest.
+It writes DIRECTORY/N, by default runs/digits/export/1, and N rises by one each time; TensorFlow Serving takes the
+newest.
 """
 
 import json
@@ -23,7 +24,7 @@ command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Defau
 
 
 def _check_directory(directory):
-    """Raises if nothing can be written there; creates nothing."""
+    """Raises OSError if nothing can be written to the directory; creates nothing."""
     nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists())
     if not nearest.is_dir():
         raise NotADirectoryError(f"`directory`={directory}: {nearest} is a file; name a directory for the model.")
@@ -31,7 +32,7 @@ def _check_directory(directory):
 
 
 def _export():
-    """Does what the flags say; returns the folder and a report for a person."""
+    """Exports what the flags name; returns a report for the terminal."""
     directory = pathlib.Path(FLAGS.directory or pathlib.Path(FLAGS.run) / "export")
     opened = experiment.open_run(FLAGS.run, FLAGS.data_dir)
     _check_directory(directory)
@@ -47,10 +48,10 @@ def _export():
     rows = [
         f"  {name:16} {', '.join(inputs):60} -> {', '.join(outputs)}".rstrip()
         for name, (inputs, outputs) in exporting.signatures(folder).items()
-        if name != "units"  # Which has an output for each of the others' entries.
+        if name != "units"  # It has an output for every entry of the others.
     ]
     conditioning = f", conditioning=tf.zeros([4, {len(opened.images.conditioning_names)}])" * opened.conditional
-    # By a name, as TensorFlow forgets the variables of a model that nobody holds.
+    # The model gets a name, because TensorFlow frees the variables of a model that nothing refers to.
     load = f"model = tf.saved_model.load({json.dumps(str(folder))})"
     ask = f'import tensorflow as tf; {load}; print(model.sample(count=4{conditioning})["pixels"].shape)'
     return "\n".join(

@@ -6,19 +6,25 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from tfp_realnvp import export_saved_model
 
-# A request of more values is refused, as an answer takes memory for each.
+# A request of more values is refused, because an answer takes memory for each of them.
 MAX_VALUES = 2**22
 
 
 def export(opened, directory, card):
-    """Exports the weights that `examples.evaluate` evaluates; returns where to, a `pathlib.Path`."""
+    """Exports the weights that `examples.evaluate` evaluates; returns the `pathlib.Path` of the new version.
+
+    Args:
+      opened: `Experiment`.
+      directory: str or path, the directory of all versions.
+      card: str, the text of the model card, or None.
+    """
     options = {"levels": opened.images.levels, "max_values": MAX_VALUES, "model_card": card}
     with opened.model.evaluation_weights():
         return pathlib.Path(export_saved_model(opened.model.distribution, directory, **options))
 
 
 def signatures(folder):
-    """What the SavedModel there takes and gives: a dict from name to (inputs, outputs), both lists of names."""
+    """Returns a dict from each signature of the SavedModel to its inputs, [those with a default] last, and outputs."""
     saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     found = {}
     for name, signature in saved.meta_graphs[0].signature_def.items():
@@ -28,6 +34,6 @@ def signatures(folder):
 
 
 def sizes(folder, distribution):
-    """Bytes of all files there, and of the distribution's variables."""
+    """Returns the bytes of all files in a folder, and the bytes of the distribution's variables."""
     on_disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return on_disk, sum(v.shape.num_elements() * v.dtype.size for v in distribution.variables)

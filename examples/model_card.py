@@ -14,13 +14,13 @@ _CIFAR = (
 _IMAGENET = (
     "Terms of image-net.org: non-commercial research and education only; the pictures' copyright is their owners'."
 )
-_LSUN = f"No licence is stated that we know of; the pictures were collected by web search: {CHECK}."
+_LSUN = f"We know of no stated licence; the pictures were collected by web search: {CHECK}."
 # Data set key -> what is known of the terms of its pictures.
 LICENCES = {
     "digits": "UCI, Optical Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak): CC BY 4.0.",
     "photo_patches": (
-        "china.jpg by danielbuechele and flower.jpg (flickr.com/photos/vultilion), both CC BY 2.0 says the README.txt "
-        "beside them in scikit-learn."
+        "china.jpg by danielbuechele and flower.jpg (flickr.com/photos/vultilion), both CC BY 2.0 according to the "
+        "README.txt beside them in scikit-learn."
     ),
     "mnist": (
         "Y. LeCun and C. Cortes, from NIST's Special Databases 1 and 3. Keras' documentation says CC BY-SA 3.0; no "
@@ -34,8 +34,8 @@ LICENCES = {
     "lsun/church_outdoor": _LSUN,
     "lsun/tower": _LSUN,
     "celeb_a": (
-        "The authors' agreement allows non-commercial research only. They are faces of real people, found on the web: "
-        "not for telling or judging who somebody is."
+        "The authors' agreement allows non-commercial research only. The pictures show faces of real people, found on "
+        "the web: don't use them to tell or to judge who somebody is."
     ),
     "folder": f"Your own pictures: their terms are not known here; {CHECK}, and state them before you pass this on.",
 }
@@ -47,8 +47,8 @@ def model_card(opened, run, command):
 
     Args:
       opened: `Experiment`.
-      run: str, its directory as the user named it, for commands.
-      command: str, by which it is exported.
+      run: str, the run's directory as the user named it, for the commands that the card shows.
+      command: str, the command that exports the run.
 
     Raises:
       ValueError: if a result beside the run can't be read.
@@ -68,9 +68,10 @@ def model_card(opened, run, command):
 
 
 _USE = """\
-Research on densities of images and on compression; samples, latents and pictures between pictures; scores of how likely
-an image is. Not for decisions about people, and not as the only test of whether an image is out of distribution: such
-images can have a higher likelihood than those of the training (Nalisnick et al. 2019, arXiv:1810.09136)."""
+The model is for research on densities of images and on compression: for samples, for latents and pictures between
+pictures, and for scores of how likely an image is. It is not for decisions about people. It must not be the only test
+of whether an image is out of distribution, because such images can have a higher likelihood than the training images
+(Nalisnick et al. 2019, arXiv:1810.09136)."""
 
 
 def _summary(opened):
@@ -128,14 +129,14 @@ def _quality(opened, run):
             [split, f"{_number(result)}, {draws}", bound, of_images, f"`{results.portable(result['command'])}`"]
         )
         gap = result.get("training_mode_gap") or 0.0
-        if not abs(gap) <= evaluation.LARGEST_GAP:  # Also if it is no number.
+        if not abs(gap) <= evaluation.LARGEST_GAP:  # NaN is warned of too.
             notes.append(
                 "- With the statistics of their batch, as in training, bits/dim of training images differs by "
                 f"{gap:+.3f}: the running statistics don't fit the weights, and numbers and samples may mean nothing."
             )
     text = [] if len(rows) == 2 else [_rows(rows), "", "± is the standard error over images.", ""]
     if len(rows) > 2 and not opened.images.whole:
-        notes.append("- Pixels are no whole numbers: these numbers bound no 8-bit code.")
+        notes.append("- Pixels are not whole numbers: these numbers bound no 8-bit code.")
     paper = results.PAPER.get(opened.images.key)
     if paper and len(rows) > 2 and opened.images.genuine and opened.images.whole and not opened.conditional:
         notes.append(f"- The paper has {paper[1]} on {paper[0]}, test (train), by a network of its own size.")
@@ -143,7 +144,7 @@ def _quality(opened, run):
 
 
 def _result(opened, split):
-    """The split's result, if it is of the weights that are exported, else None; and why not."""
+    """Returns a split's result, or None if it is not of the exported weights, and the reason why not."""
     path = opened.run.result(split)
     if not path.exists():
         return None, "these weights were not evaluated"
@@ -166,13 +167,13 @@ def _limits(opened):
         [
             "- bits/dim compares only with that of the same images after the same preprocessing, at the same size and "
             f"number of values a pixel. Other sizes than {size} are answered, but were not trained on.",
-            f"- What a sample {asked} can't be asked for. Samples may repeat biases of the data, and, where data are "
-            "few, the training images.",
+            f"- A request can't choose what a sample {asked}. Samples may repeat biases of the data and, where data "
+            "are few, the training images.",
             f"- A request may have {exporting.MAX_VALUES:,} values, {most:,} images of {size}; memory grows with it, "
             "up to 1.8 kB a value for the paper's 64-pixel networks.",
             "- Noise is a function of the request's seed: the same request has the same answer, on one kind of device "
-            "and one version of TensorFlow. Others round differently. One draw of the noise says bits/dim of an image "
-            "only roughly; average over seeds.",
+            "and one version of TensorFlow. Others round differently. One draw of the noise gives the bits/dim of an "
+            "image only roughly; average over seeds.",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Pictures of pictures: sheets of images, written as PNG."""
+"""Sheets of images as arrays, and how they are written as PNG and WebP."""
 
 import math
 import os
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from examples.data.image_data import check_int, import_extra
 
-_GREY = 128  # of gaps: mid-grey stands out from both dark and light images
+_GREY = 128  # The gaps are mid-grey, which stands out from both dark and light images.
 
 
 def image_sheet(images, columns=None, *, min_side=64, levels=256):
@@ -17,9 +17,9 @@ def image_sheet(images, columns=None, *, min_side=64, levels=256):
 
     Args:
       images: integer array [N, H, W, C] of values in [0, levels), C 1 (grey) or 3 (red, green, blue), N at least 1.
-      columns: int, images in a row; default: as many as make the grid nearly square.
-      min_side: int, pixels; images whose shorter side has fewer are enlarged, by the smallest whole factor that gives
-        it as many. Pixels are repeated, so what is seen is what the model made. 1 enlarges nothing.
+      columns: int, images in a row; None for as many as make the grid nearly square.
+      min_side: int, pixels. Images whose shorter side has fewer are enlarged by the smallest whole factor that reaches
+        it. Pixels are repeated, so that the sheet shows what the model made. 1 enlarges nothing.
       levels: int, at least 2; level `levels - 1` is shown as 255.
 
     Raises:
@@ -35,13 +35,15 @@ def image_sheet(images, columns=None, *, min_side=64, levels=256):
     if columns is not None:
         check_int("columns", columns, 1)
     if images.min() < 0 or images.max() >= levels:
-        raise ValueError(f"`images` holds {images.min()} to {images.max()}: must lie in [0, `levels`={levels}).")
+        raise ValueError(
+            f"`images` holds {images.min()} to {images.max()}: must lie in [0, `levels`={levels}); raise `levels`."
+        )
 
     count, height, width, _ = images.shape
     columns = columns or math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     factor = math.ceil(min_side / min(height, width))
-    # Exact rounding in whole numbers; wide ones, since 255 * 255 leaves uint8.
+    # This rounds exactly, in integers that are wide enough for 255 * 255.
     tiles = ((images.astype(np.int64) * 255 * 2 + levels - 1) // (2 * (levels - 1))).astype(np.uint8)
     tiles = tiles.repeat(factor, axis=1).repeat(factor, axis=2)
     height, width = height * factor + 2, width * factor + 2
@@ -78,18 +80,18 @@ def framed(sheet, tile, places, *, gap=2, width=3):
         top, left = row * (tile[0] + gap), column * (tile[1] + gap)
         inside = sheet[top : top + tile[0], left : left + tile[1]]
         if inside.shape[:2] != tuple(tile):
-            raise ValueError(f"`places` holds {(int(row), int(column))}: must be a tile of the sheet.")
+            raise ValueError(f"`places` holds {(int(row), int(column))}: must be row and column of a tile.")
         for edge in (inside[:width], inside[-width:], inside[:, :width], inside[:, -width:]):
             edge[:] = (255, 0, 0)
     return sheet
 
 
 def with_titles(sheet, titles):
-    """Returns a sheet with a title above each of its columns, which are of equal width: uint8 [height, width, 3]."""
+    """Returns a sheet, uint8 [height, width, 3], with a title above each of its columns, which have equal width."""
     _check_sheet("sheet", sheet)
     draw, font = import_extra("PIL.ImageDraw"), import_extra("PIL.ImageFont")
     width = (sheet.shape[1] + 2) / len(titles)  # The last column lacks its gap.
-    # As large as the longest title allows.
+    # The font is as large as the longest title allows.
     sizes = (font.load_default(size) for size in range(18, 6, -1))
     largest = next((f for f in sizes if max(map(f.getlength, titles)) < width - 2), font.load_default(7))
     band = import_extra("PIL.Image").new("RGB", (sheet.shape[1], 26), (255, 255, 255))
@@ -99,7 +101,7 @@ def with_titles(sheet, titles):
 
 
 def write_animation(path, frames, milliseconds=100):
-    """Writes uint8 arrays [H, W, 3] of one size as an animated WebP that never ends; whole or not at all."""
+    """Writes uint8 arrays [H, W, 3] of one size as an endless animated WebP, whole or not at all."""
     path = pathlib.Path(path)
     for frame in frames:
         _check_sheet("frames", frame)
@@ -111,11 +113,11 @@ def write_animation(path, frames, milliseconds=100):
 def write_png(path, array):
     """Writes a uint8 array [H, W, 3] as a PNG file; its directory is created if need be.
 
-    The file appears whole or not at all: whoever looks at it during training never sees half a picture.
+    The file appears whole or not at all, so that nobody sees half a picture during training.
 
     Args:
       path: str or path that ends in .png; a file there is replaced.
-      array: uint8 array [H, W, 3], no size 0.
+      array: uint8 array [H, W, 3], with no size 0.
 
     Raises:
       ValueError: if an argument breaks its rule.
@@ -129,7 +131,7 @@ def write_png(path, array):
 
 def _write_whole(path, write):
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its destination: os.replace is atomic only within a file system.
+    # It lies beside its destination, because os.replace is atomic only within a file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -2,7 +2,7 @@
 
     python -m examples.results [DIR ...]
 
-Reads every result_*.json at any depth below the directories, runs if none is named.
+It reads every result_*.json at any depth below the directories; if none is named, below runs.
 """
 
 import itertools
@@ -12,9 +12,9 @@ import re
 import sys
 from typing import Any
 
-from absl import app  # And nothing that imports TensorFlow: this answers at once.
+from absl import app  # Nothing here imports TensorFlow, so that the table appears at once.
 
-# Data set key -> what it is called, and the paper's bits/dim: test (train).
+# Data set key -> the name of the data set, and the paper's bits/dim: test (train).
 PAPER = {
     "cifar10": ("CIFAR-10", "3.49"),
     "downsampled_imagenet/32x32": ("ImageNet 32x32", "4.28 (4.26)"),
@@ -38,7 +38,7 @@ FIELDS = {
 }
 SPLITS = ("test", "validation", "train")
 RUN = ("config", "preset", "images_seen", "step", "identity", "directory", "weights", "statistics")
-_ABSOLUTE = re.compile("""(?<=[= ])/.*?(?='?(?: '?--|$))""")  # up to the next flag; quoted as for a shell, or not
+_ABSOLUTE = re.compile("""(?<=[= ])/.*?(?='?(?: '?--|$))""")  # It ends at the next flag, and may be quoted.
 REMEDY = "evaluate the run anew, or delete the file"
 
 
@@ -52,10 +52,10 @@ def _check(path, values, fields, inside=""):
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the result in this file, and its `directory`; raises ValueError if it is no result."""
+    """Returns the result in a file, with the file's `directory`; raises ValueError if the file holds no result."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8.
+    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8.
         raise ValueError(f"{path}: can't be read as JSON ({error}); {REMEDY}.") from error
     if not isinstance(result, dict):
         raise ValueError(f"{path}: must hold one JSON object, not a {type(result).__name__}; {REMEDY}.")
@@ -66,7 +66,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def find(directories) -> list[dict[str, Any]]:
-    """Returns the results below the directories, each file's once; raises ValueError for what it can't read."""
+    """Returns the results below the directories, one per file; raises ValueError for what it can't read."""
     paths = {}
     for directory in map(pathlib.Path, directories):
         if not directory.is_dir():
@@ -81,7 +81,7 @@ def portable(command):
 
 
 def _number(value, result):
-    """Bits/dim, and beside them what makes them other than the paper's."""
+    """Returns bits/dim, its standard error, and marks of what sets it apart from the paper's."""
     marks = [" **subset or stand-in**"] * (not result["genuine"]) + [" **no bound**"] * (not result["bound"])
     marks += [" **validation split**"] * (result["split"] == "validation")
     return f"{value['bits_per_dim']:.3f} ± {value['standard_error']:.3f}{''.join(marks)}"
@@ -101,7 +101,10 @@ def _run(result):
 
 
 def _lines(results):
-    """Pairs of a test and a train result, or None, of one run and the same weights; one more for a split's second."""
+    """Yields pairs (test result, train result) of one run and the same weights; one of a pair may be None.
+
+    A run with several results of one split has as many pairs.
+    """
     results = sorted(results, key=lambda r: (_run(r), SPLITS.index(r["split"]), json.dumps(r, sort_keys=True)))
     for run in [list(of_run) for _, of_run in itertools.groupby(results, _run)]:
         test, train = ([r for r in run if (r["split"] == "train") == is_train] for is_train in (False, True))
@@ -109,7 +112,7 @@ def _lines(results):
 
 
 def _comparable(line):
-    """Bits/dim of other images, or given a label, are another quantity than the paper's."""
+    """Whether the paper's number compares: bits/dim of other images, or given a label, are another quantity."""
     return all(result["genuine"] and not result["conditional"] for result in line if result)
 
 
@@ -130,14 +133,15 @@ def _row(name, paper, line):
 
 
 def table(results) -> str:
-    """Returns the Markdown table of what `find` found: the paper's rows, run or not, then data sets it has not."""
+    """Returns the results of `find` as a Markdown table: the paper's rows, run or not, then the other data sets."""
     keys = {result["key"] for result in results}
     rows = [COLUMNS.split("|"), ["---"] * 7]
     for key in [*PAPER, *(k for k in OTHERS if k in keys), *sorted(keys - PAPER.keys() - OTHERS.keys())]:
         name, paper = (PAPER | OTHERS).get(key, (key, "-"))
         lines = sorted(_lines(r for r in results if r["key"] == key), key=lambda line: not _comparable(line))
         if key in PAPER and not any(map(_comparable, lines)):
-            rows.append([name, NOT_RUN, NOT_RUN, paper, "-", "-", "-"])  # A stand-in is no run of the paper's row.
+            # A stand-in does not count as a run of the paper's row.
+            rows.append([name, NOT_RUN, NOT_RUN, paper, "-", "-", "-"])
         rows += [_row(name, paper, line) for line in lines]
     escaped = ([" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in rows)
     return "\n".join(f"| {' | '.join(row)} |" for row in escaped)

@@ -1,4 +1,4 @@
-"""The directory of a run: what belongs to it, and that it belongs to this run."""
+"""The directory of a run: the paths in it, and checks that it can be written and belongs to the run."""
 
 import dataclasses
 import json
@@ -15,8 +15,9 @@ class Run:
     """Paths of a run.
 
     Attributes:
-      directory: where everything of the run lies.
-      identity: what the run is: config, data, seed. A checkpoint of another identity is refused.
+      directory: holds all files of the run.
+      identity: dict of everything that makes this run itself, such as config, data and seed. A checkpoint of another
+        identity is refused.
     """
 
     directory: pathlib.Path
@@ -39,12 +40,12 @@ class Run:
         return self.directory / SETTINGS
 
     def result(self, split):
-        """Where the bits/dim of a split is written, as JSON."""
+        """Returns the path of the JSON file for the bits/dim of a split."""
         return self.directory / f"result_{split}.json"
 
 
 def write(path, text):
-    """Writes a text file, whole or not at all."""
+    """Writes a text file, whole or not at all; raises OSError that names the file if that fails."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         temporary.write_text(text)
@@ -56,9 +57,9 @@ def write(path, text):
 
 
 def check_directory(directory):
-    """Raises if something else lies there or nothing can be written to it; creates nothing.
+    """Returns the directory as a path; raises OSError if it holds other files than a run's or can't be written to.
 
-    So a command that is refused for another reason, e.g. its data, leaves no trace.
+    It creates nothing, so that a command that is refused for another reason, e.g. its data, leaves no trace.
     """
     directory = pathlib.Path(directory)
     nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists())
@@ -74,10 +75,16 @@ def check_directory(directory):
 
 
 def check_writable(flag, directory, nearest=None):
-    """Raises if nothing can be written to `directory`, which a flag names, or to the `nearest` one that exists."""
+    """Raises PermissionError if nothing can be written to a directory.
+
+    Args:
+      flag: str, name of the flag whose value the directory is.
+      directory: str or path.
+      nearest: path of the nearest directory above that exists; None if `directory` itself exists.
+    """
     try:
         with tempfile.TemporaryFile(dir=nearest or directory) as file:
-            file.write(bytes(4096))  # A file without content can be made on a full disk too.
+            file.write(bytes(4096))  # An empty file could be created on a full disk too.
     except OSError as error:
         raise PermissionError(
             f"`{flag}`={directory}: can't be written to ({error.strerror}); name a directory that can, or free space."
@@ -105,25 +112,26 @@ def restore(run, checkpoint, manager):
         name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
         if not reader.has_tensor(name):
             raise ValueError(f"checkpoint {path} was not written by examples.train; {remedy}.")
-        theirs = json.loads(reader.get_tensor(name).decode())
+        saved = json.loads(reader.get_tensor(name).decode())
     except (tf.errors.OpError, IndexError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(
-            f"checkpoint {path} can't be read: {error}; it is damaged. {_older(manager, path, remedy)}."
+            f"checkpoint {path} can't be read: {error}; it is damaged. {_advice(manager, path, remedy)}."
         ) from error
-    ours = json.loads(json.dumps(run.identity))
-    different = sorted(k for k in ours.keys() | theirs.keys() if ours.get(k) != theirs.get(k))
-    if different:
-        changes = "; ".join(f"{k}: {theirs.get(k)!r} there, {ours.get(k)!r} now" for k in different)
+    current = json.loads(json.dumps(run.identity))
+    changed = sorted(k for k in current.keys() | saved.keys() if current.get(k) != saved.get(k))
+    if changed:
+        changes = "; ".join(f"{k}: {saved.get(k)!r} there, {current.get(k)!r} now" for k in changed)
         raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {remedy}.")
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:  # IndexError: a file that ends early.
+    except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:  # IndexError: a file ends early.
         first = str(error).strip().split("\n")[0]
-        raise ValueError(f"checkpoint {path} can't be restored: {first}. {_older(manager, path, remedy)}.") from error
+        raise ValueError(f"checkpoint {path} can't be restored: {first}. {_advice(manager, path, remedy)}.") from error
     return True
 
 
-def _older(manager, path, remedy):
+def _advice(manager, path, remedy):
+    """Returns advice: to go on from the newest other checkpoint, if there is one, or else the remedy."""
     older = [c for c in manager.checkpoints if c != path]
     if not older:
         return remedy[0].upper() + remedy[1:]

@@ -2,8 +2,8 @@
 
     python -m examples.train --config=digits
 
-The same command again resumes. Writes to --run_dir: samples_*.png and data.png, log.csv, tensorboard/, checkpoints/,
-and result_test.json with the bits/dim on the test images.
+The same command, run again, resumes the training. It writes to --run_dir: samples_*.png and data.png, log.csv,
+tensorboard/, checkpoints/, and result_test.json with the bits/dim on the test images.
 """
 
 import functools
@@ -32,7 +32,9 @@ flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_l
 command_lib.define_path("run_dir", "Directory of the run. Default: runs/NAME[_conditional].")
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: TFDS's own.", remote=True)
 command_lib.define_path("folder", "Directory of pictures, for --config=folder.")
-flags.DEFINE_integer("image_size", 32, "Pictures of --folder are cut to squares of this side.", lower_bound=1)
+flags.DEFINE_integer(
+    "image_size", 32, "Side of the squares, in pixels, that the pictures of --folder are cut to.", lower_bound=1
+)
 flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes.")
 flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.", lower_bound=1)
 flags.DEFINE_enum("preset", None, ["paper", "released"], "Variant of the flow. Default: the config's, or released.")
@@ -44,13 +46,15 @@ flags.DEFINE_enum(
     "tf.distribute strategy: mirrored takes all GPUs of this machine.",
 )
 flags.DEFINE_bool(
-    "recompute_gradients", None, "Less memory for a longer step, see RealNVPImage; at any time. Default: the config's."
+    "recompute_gradients",
+    None,
+    "Save memory at the price of longer steps, see RealNVPImage; may change when a run resumes. Default: the config's.",
 )
 flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
 
 
 def make_strategy():
-    """The `tf.distribute` strategy that the flags name."""
+    """Returns the `tf.distribute` strategy that the flags name; raises ValueError if there is no such TPU."""
     if FLAGS.strategy == "mirrored":
         return tf.distribute.MirroredStrategy()
     if FLAGS.strategy == "tpu":
@@ -67,7 +71,10 @@ def make_strategy():
 
 
 def segments(step, steps, interval):
-    """Splits the way from `step` to `steps` at multiples of `interval`: (start, length, count) of equal stretches."""
+    """Splits the steps from `step` to `steps` at multiples of `interval`.
+
+    Yields (start, length, count): from step `start` on, `count` stretches of `length` steps each.
+    """
     while step < steps:
         end = min(steps, (step // interval + 1) * interval)
         length = end - step
@@ -77,11 +84,11 @@ def segments(step, steps, interval):
 
 
 def train(opened, strategy):
-    """Trains an `Experiment` from where its checkpoint left off to the config's steps."""
+    """Trains an `Experiment` from its newest checkpoint to the number of steps of its config."""
     config, images, model, run = opened.config, opened.images, opened.model, opened.run
     start, seed = opened.step, opened.settings.seed
-    first = next(iter(data_lib.eval_batches(images.train, _SHEET, _SHEET)))
-    pictures, conditioning = first if opened.conditional else (first, None)
+    first_batch = next(iter(data_lib.eval_batches(images.train, _SHEET, _SHEET)))
+    pictures, conditioning = first_batch if opened.conditional else (first_batch, None)
     if not images.whole:
         pictures = quantize(pictures)
     checkpoints = cb.Checkpoints(opened.manager)
@@ -106,15 +113,20 @@ def train(opened, strategy):
     held_out = data_lib.eval_batches(images.validation, config.batch_size, config.validation_images)
     try:
         for begin, length, count in segments(start, config.steps, config.interval):
-            make = functools.partial(
+            make_batches = functools.partial(
                 data_lib.train_batches, images.train, config.batch_size, seed=seed, start_step=begin, flip=config.flip
             )
-            several = strategy.num_replicas_in_sync > 1
-            number = begin // config.interval
+            if strategy.num_replicas_in_sync > 1:
+                batches = strategy.distribute_datasets_from_function(
+                    lambda context, make=make_batches: make(input_context=context)
+                )
+            else:
+                batches = make_batches()
+            epoch = begin // config.interval
             model.fit(
-                strategy.distribute_datasets_from_function(lambda c, f=make: f(input_context=c)) if several else make(),
-                initial_epoch=number,
-                epochs=number + count,
+                batches,
+                initial_epoch=epoch,
+                epochs=epoch + count,
                 steps_per_epoch=length,
                 validation_data=held_out,
                 callbacks=callbacks,
@@ -125,7 +137,7 @@ def train(opened, strategy):
 
 
 def prepare():
-    """The strategy and the `Experiment` that the flags name: everything that a wrong flag can spoil."""
+    """Returns the strategy and the `Experiment` that the flags name; wrong flags raise their errors here."""
     directory = run_lib.check_directory(
         FLAGS.run_dir or pathlib.Path("runs") / (FLAGS.config + "_conditional" * FLAGS.conditional)
     )
@@ -134,7 +146,7 @@ def prepare():
     settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed, command)
     strategy = make_strategy()
     opened = experiment.open_experiment(settings, directory, strategy, FLAGS.recompute_gradients)
-    opened.run.checkpoints.mkdir(parents=True, exist_ok=True)  # Now that nothing can be refused any more.
+    opened.run.checkpoints.mkdir(parents=True, exist_ok=True)  # From here on nothing is refused.
     settings.write(opened.run.settings)
     config, images = opened.config, opened.images
     resumed = opened.manager.latest_checkpoint is not None

@@ -1,1 +1,1 @@
-"""What `python -m examples.benchmark` measures, one part a file."""
+"""The parts that `python -m examples.benchmark` measures, one per file."""

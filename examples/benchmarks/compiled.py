@@ -1,4 +1,4 @@
-"""What XLA makes of a config's network: training, log_prob and sample compiled whole, beside the plain graph."""
+"""How fast XLA makes a config's network: training, log_prob and sample compiled whole, beside the plain graph."""
 
 import time
 
@@ -8,16 +8,16 @@ _KINDS = ("xla", "plain")
 
 
 def measure(name, dtype, batch_size, seconds):
-    """Returns a dict of numbers: images/s of both kinds, measured in turns, their ratios, seconds of the first calls.
+    """Returns a dict: images/s of both kinds, measured in turns, their ratios, and the seconds of the first calls.
 
-    A training step is the whole of it: forward, backward, clipping, Adam, averages. A first call traces, compiles and
+    A training step includes forward and backward pass, clipping, Adam and averages. A first call traces, compiles and
     runs once.
 
     Args:
-      name: of the config.
-      dtype: of the convolutions.
+      name: str, name of the config.
+      dtype: str, type of the convolutions.
       batch_size: int.
-      seconds: float, for each rate.
+      seconds: float, how long each rate is measured.
     """
     functions: dict = {}
     for kind in _KINDS:
@@ -46,7 +46,7 @@ def _by_kind(figures):
 
 
 def table(found):
-    """The result of `measure` as lines for a person."""
+    """Yields the result of `measure` as lines for the terminal."""
     size = "x".join(str(n) for n in found["image_shape"])
     title = f"XLA, {found['dtype']}, images of {size}"
     yield f"{title:32}" + "".join(f"{phase:>12}" for phase in speed.PHASES)

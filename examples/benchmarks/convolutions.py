@@ -1,4 +1,4 @@
-"""The convolutions of a graph, alone: what a flow's speed is held against."""
+"""The convolutions of a graph, run alone: a limit to compare a flow's speed with."""
 
 import collections
 import dataclasses
@@ -13,10 +13,10 @@ class Convolution:
     """One convolution, stride 1 and zero padding, or one of its two gradients.
 
     Attributes:
-      type: of the TensorFlow operation, one of `_TYPES`.
-      images: its input's shape [N, H, W, channels in].
-      filters: [size, size, channels in, channels out].
-      dtype: of all its tensors.
+      type: type of the TensorFlow operation, one of `_TYPES`.
+      images: shape of the convolution's input, [N, H, W, channels in].
+      filters: shape of its filters, [size, size, channels in, channels out].
+      dtype: type of all its tensors.
     """
 
     type: str
@@ -26,21 +26,21 @@ class Convolution:
 
     @property
     def output(self):
-        """Its output's shape [N, H, W, channels out]."""
+        """Shape of the convolution's output, [N, H, W, channels out]."""
         return (*self.images[:3], self.filters[3])
 
     @property
     def multiplications(self):
-        """Products that are added up; the gradients have as many."""
+        """The number of multiplications; a gradient needs as many as the convolution itself."""
         rows, columns, channels_in, channels_out = self.filters
         return rows * columns * channels_in * channels_out * self.images[0] * self.images[1] * self.images[2]
 
 
 def convolutions(graph):
-    """Returns the `Convolution`s of a `tf.Graph` of static shapes, in the order in which they were traced.
+    """Returns a list of the `Convolution`s of a `tf.Graph` with static shapes, in the order in which they were traced.
 
     Raises:
-      ValueError: for a stride or padding that `bare` would not repeat.
+      ValueError: if a convolution has a stride or padding that `bare` does not support.
     """
     found = []
     for operation in _operations(graph):
@@ -60,45 +60,45 @@ def convolutions(graph):
 
 
 def gigamultiplications(work):
-    """How many 10 ** 9 products a list of `Convolution` adds up."""
+    """Returns the number of multiplications of a list of `Convolution`, in units of 10 ** 9."""
     return sum(w.multiplications for w in work) / 1e9
 
 
 def _operations(graph):
-    """The operations of a graph and of the functions that it calls, as traced, but for those that nothing waits for.
+    """Yields the operations of a graph and of the functions that it calls, as traced, that some output needs.
 
-    A tape also traces the gradients of images that nobody asks for, and TensorFlow leaves them out later.
+    A tape also traces gradients to the images, which nothing needs and which TensorFlow removes later.
     """
-    for one in [graph, *(function.graph for function in graph._functions.values())]:  # No public name lists them.
-        waiting, needed = [*(output.op for output in one.outputs), *one.control_outputs], set()
+    for part in [graph, *(function.graph for function in graph._functions.values())]:  # No public name lists them.
+        waiting, needed = [*(output.op for output in part.outputs), *part.control_outputs], set()
         while waiting:
             operation = waiting.pop()
             if operation not in needed:
                 needed.add(operation)
                 waiting += [*(tensor.op for tensor in operation.inputs), *operation.control_inputs]
-        yield from (operation for operation in one.get_operations() if operation in needed)
+        yield from (operation for operation in part.get_operations() if operation in needed)
 
 
 def bare(work):
-    """Returns a function that does exactly these convolutions, one after the other, and nothing else worth time.
+    """Returns a function that runs exactly these convolutions, one after the other, and does little else.
 
-    Every convolution reads variables and gives one number to a sum that the next one waits for: so none can be folded
-    into a constant, taken for another one's result, run beside another one, or left out.
+    Each convolution reads variables and adds one number to a sum, which the next convolution waits for. So TensorFlow
+    can't fold one into a constant, merge two, run two at the same time, or leave one out.
 
     Args:
       work: list of `Convolution`.
     """
     variables: dict = collections.defaultdict(list)
-    used: collections.Counter = collections.Counter()
+    num_own: collections.Counter = collections.Counter()
 
     def variable(shape, dtype, own=False):
-        """One for all of a shape; filters, which a network has as many of as of convolutions, are their own."""
+        """Returns a variable that all of a shape share, or a convolution's own: a network has filters for each."""
         key = shape, dtype
-        used[key] += own
-        place = used[key] if own else 0
-        while len(variables[key]) <= place:
+        num_own[key] += own
+        index = num_own[key] if own else 0
+        while len(variables[key]) <= index:
             variables[key].append(tf.Variable(tf.cast(tf.random.stateless_normal(shape, [0, 1]), dtype)))
-        return variables[key][place]
+        return variables[key][index]
 
     operands = [
         (

@@ -1,4 +1,4 @@
-"""What the input pipeline of a config delivers, against what its training consumes."""
+"""How fast the input pipeline of a config is, compared with its training."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ _TRACED_STEPS = 10
 
 
 def batches_per_second(iterator, seconds):
-    """Takes batches for so long, after a first one; returns how many a second."""
+    """Takes a first batch, and then batches for `seconds`; returns how many per second."""
     next(iterator)
     began, count = time.perf_counter(), 0
     while time.perf_counter() - began < seconds:
@@ -23,10 +23,10 @@ def batches_per_second(iterator, seconds):
 
 
 def steps_per_second(model, batches, seconds):
-    """Trains for so long, after a first round that traces; returns steps a second."""
+    """Trains for about `seconds`, after two steps that trace; returns steps per second."""
     model.fit(batches, steps_per_epoch=2, verbose=0)
     steps = 1
-    while True:  # More steps at a time, until a call of `fit`, which has a cost of its own, lasts.
+    while True:  # A call of `fit` has a cost of its own, so one call must last for all the seconds.
         began = time.perf_counter()
         model.fit(batches, steps_per_epoch=steps, verbose=0)
         taken = time.perf_counter() - began
@@ -36,7 +36,7 @@ def steps_per_second(model, batches, seconds):
 
 
 def shares_waiting(model, batches):
-    """Returns the share of each of ten training steps in which it waited for its images, from tf.profiler's trace."""
+    """Returns which share of its time each of ten training steps waited for images, from the trace of tf.profiler."""
     model.fit(batches, steps_per_epoch=1, verbose=0)
     events = traces.events(lambda: model.fit(batches, steps_per_epoch=_TRACED_STEPS, verbose=0))
     steps, waits = _named(events, "train"), _named(events, "IteratorGetNextOp::DoCompute")
@@ -47,14 +47,15 @@ def shares_waiting(model, batches):
 
 
 def _named(events, wanted):
-    """(start, duration) of the events of this name: `train` is a step of Keras' `fit`."""
+    """Returns (start, duration) of the events of a name; Keras' `fit` names its steps `train`."""
     return [(start, duration) for name, start, duration in events if name == wanted]
 
 
 def measure(opened, batch_size, seconds):
-    """Returns a dict: images/s of the input alone, of training on one batch over and over, and on the input; waiting.
+    """Returns a dict: images/s of the input alone, of training on one repeated batch, and of training on the input.
 
-    In turns, since a machine's speed changes over minutes; each figure is the median of its turns.
+    It also holds the ratios of these rates, and the share of each step that waited for images. The rates are measured
+    in turns, because a machine's speed changes over minutes, and each is the median of its turns.
     """
     model = opened.model
     batches = data.train_batches(opened.images.train, batch_size, seed=0, flip=opened.config.flip)
@@ -77,7 +78,7 @@ def measure(opened, batch_size, seconds):
 
 
 def table(found):
-    """The result of `measure` as lines for a person."""
+    """Yields the result of `measure` as lines for the terminal."""
     rates, waiting = found["images_per_second"], found["shares_waiting_for_input"]
     yield f"input, {found['data']}, {'in memory' if found['in_memory'] else 'read from files'}"
     for name, text in (

@@ -1,8 +1,8 @@
-"""What a fresh program needs until its first training step is done, and how much memory.
+"""How long a fresh program takes to finish its first training step, and how much memory it needs.
 
     python -m examples.benchmarks.first_step CONFIG DTYPE BATCH_SIZE
 
-is what `measure` starts; it prints one line of JSON.
+is the command that `measure` starts; it prints one line of JSON.
 """
 
 import json
@@ -13,9 +13,12 @@ import time
 
 
 def measure(config, dtype, batch_size):
-    """Returns a dict of numbers from a program of its own: `seconds`, MiB of memory, times that the step was traced.
+    """Starts a program; returns a dict of its `seconds`, its memory in MiB, and how often it traced the step.
 
-    What a program has had in memory counts for those that it starts: to be called before a large model is built.
+    A program's peak memory counts for those that it starts, so this must be called before a large model is built.
+
+    Raises:
+      RuntimeError: if the program fails.
     """
     began = time.time()
     command = [sys.executable, "-m", "examples.benchmarks.first_step", config, dtype, str(batch_size)]
@@ -31,7 +34,7 @@ def measure(config, dtype, batch_size):
 
 
 def table(found):
-    """Results of `measure` for each dtype, as lines for a person."""
+    """Yields the results of `measure`, a dict by dtype, as lines for the terminal."""
     yield "start of a fresh program"
     for dtype, one in found.items():
         yield f"{dtype:10}{one['seconds']:8.1f} s to the end of the first step"
@@ -49,7 +52,7 @@ def main(config, dtype, batch_size):
     model, images = speed.open_model(config, dtype, count=2 * batch_size + max(1, batch_size // 2))
     times = []
     callback = tf_keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: times.append(time.time()))
-    # Two batches and a smaller one, which must not have the step traced again.
+    # Two batches are followed by a smaller one, for which the step must not be traced again.
     model.fit(images.train.pixels, batch_size=batch_size, epochs=1, callbacks=[callback], verbose=0)
     print(
         json.dumps(
@@ -64,7 +67,7 @@ def main(config, dtype, batch_size):
 
 
 def _memory():
-    """The most memory that the program has had, MiB."""
+    """Returns the peak memory of this program so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

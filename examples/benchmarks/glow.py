@@ -1,4 +1,4 @@
-"""`tfb.Glow`, TensorFlow Probability's own flow of images, brought to a given amount of convolution work."""
+"""`tfb.Glow`, TensorFlow Probability's own flow of images, with a given amount of convolution work."""
 
 import math
 
@@ -19,11 +19,12 @@ def glow_model(image_shape, levels, multiplications):
     Args:
       image_shape: (H, W, C).
       levels: int, pixels lie in [0, levels).
-      multiplications: int, of the convolutions of one evaluation of all networks, for one image.
+      multiplications: int, how many the convolutions of all networks do for one image in one evaluation.
     """
     trial = _Networks(hidden=1)
     _glow(image_shape, trial)
-    # With h hidden channels the work is c + a h + b h ** 2: the exits, the 3x3 convolutions, the 1x1 ones between.
+    # With h hidden channels the work is c + a h + b h ** 2: c for the exits, a h for the 3x3 convolutions, and b h ** 2
+    # for the 1x1 convolutions between them.
     b = sum(height * width for height, width, _ in trial.couplings)
     a = sum(3 * 9 * height * width * channels for height, width, channels in trial.couplings)
     c = sum(2 * 9 * height * width * channels * out for height, width, channels, out in trial.exits)
@@ -32,14 +33,15 @@ def glow_model(image_shape, levels, multiplications):
     pixels = tfb.Chain([tfb.Scale(float(levels)), tfb.Shift(0.5), _glow(image_shape, networks)])
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=math.prod(image_shape))
     model = FlowModel(tfd.TransformedDistribution(prior, pixels), levels=levels, l2=0.0)
-    # Glow holds its networks in closures, so that `distribution.trainable_variables` lacks theirs: handed to Keras.
+    # Glow holds its networks in closures, so `distribution.trainable_variables` lacks their variables; Keras finds them
+    # here.
     model.networks = networks.all
     model.compile(tf_keras.optimizers.Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0))
     return model
 
 
 class _Networks:
-    """Makes Glow's networks and keeps them, with the shapes [H, W, C] that they are asked for."""
+    """Makes Glow's networks and keeps them, with the shapes [H, W, C] that Glow asks for."""
 
     def __init__(self, hidden):
         self.hidden = hidden
@@ -57,7 +59,7 @@ class _Networks:
 
 
 def _glow(image_shape, networks):
-    """Three blocks, or as many as the image can be halved."""
+    """Returns a `tfb.Glow` of three blocks, or fewer if the image can't be halved as often."""
     height, width, _ = image_shape
     blocks = next(n for n in (3, 2, 1) if height % 2**n == 0 and width % 2**n == 0)
     return tfb.Glow(

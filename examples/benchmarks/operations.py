@@ -1,4 +1,4 @@
-"""Where the time of a training step and of log_prob goes, by TensorFlow's operations."""
+"""How the time of a training step and of log_prob divides among TensorFlow's operations."""
 
 import collections
 import re
@@ -9,19 +9,19 @@ from examples.benchmarks import speed, traces
 _PHASES = ("train", "log_prob")
 _CALLS = 10
 _ROWS = 12
-# The name of a node and its type, the same for oneDNN's variant of it.
+# The name of a node and its type; the variants of oneDNN count as the type itself.
 _OPERATION = re.compile(r"[^:]+:_?(?:Mkl)?(?:Native)?(\w+)")
 
 
 def measure(name, dtype, batch_size):
-    """Returns a dict: for each phase, milliseconds of a call, and of each type of operation in it, the longest first.
+    """Returns, for each phase, the milliseconds of a call and of each type of operation in it, the longest first.
 
-    Operations run beside one another, so that their times add up to more than the call's; those of a type that ran at
-    the same time as others are longer than they would be alone.
+    Operations run in parallel, so their times add up to more than the call's, and an operation that runs beside others
+    takes longer than it would alone.
 
     Args:
-      name: of the config.
-      dtype: of the convolutions.
+      name: str, name of the config.
+      dtype: str, type of the convolutions.
       batch_size: int.
     """
     model, images = speed.open_model(name, dtype, batch_size)
@@ -30,7 +30,7 @@ def measure(name, dtype, batch_size):
 
 
 def _measure(step):
-    step()  # Traces.
+    step()  # This traces.
     taken = 0.0
 
     def calls():
@@ -48,12 +48,12 @@ def _measure(step):
 
 
 def table(found):
-    """The result of `measure` as lines for a person."""
-    yield "operations, ms a call under the profiler, and share of all operations"
+    """Yields the result of `measure` as lines for the terminal."""
+    yield "operations, ms per call under the profiler, and share of all operations"
     for phase, figures in found.items():
         operations = figures["operations"]
         total = sum(operations.values())
-        yield f"{phase:36}{figures['call']:10.1f}, operations {total:.1f}, beside one another"
+        yield f"{phase:36}{figures['call']:10.1f}, operations {total:.1f}, in parallel"
         for name, milliseconds in list(operations.items())[:_ROWS]:
             yield f"  {name:34}{milliseconds:10.1f}{milliseconds / total:8.1%}"
         rest = sum(list(operations.values())[_ROWS:])

@@ -1,4 +1,4 @@
-"""How fast a config's network trains, evaluates and samples, beside its convolutions alone and `tfb.Glow`."""
+"""How fast a config's network trains, evaluates and samples, compared with its convolutions alone and `tfb.Glow`."""
 
 import dataclasses
 import functools
@@ -13,17 +13,17 @@ from examples.benchmarks.convolutions import bare, convolutions, gigamultiplicat
 from examples.benchmarks.glow import glow_model
 from examples.data import ArrayImages, ImageData
 
-_ANY_SHAPE = (32, 32, 3)  # for a config whose images have no shape of their own
+_ANY_SHAPE = (32, 32, 3)  # for a config whose data may have any shape
 PHASES = ("train", "log_prob", "sample")
 
 
 def open_model(name, dtype, count):
-    """Returns the compiled model of a config without its data, and noise in their place.
+    """Returns the compiled model of a config, and an `ImageData` of noise in place of the config's data.
 
     Args:
-      name: of the config.
-      dtype: of the convolutions, e.g. "float32".
-      count: int, how many images.
+      name: str, name of the config.
+      dtype: str, type of the convolutions, e.g. "float32".
+      count: int, number of images, and the batch size.
     """
     config = config_lib.get(name)
     flow = {**config.flow, "compute_dtype": dtype}
@@ -37,14 +37,14 @@ def open_model(name, dtype, count):
 
 
 def measure(name, dtypes, batch_size, seconds, glow=True):
-    """Returns what was measured as a dict of numbers, rates in images/s, measured in turns.
+    """Measures all rates in turns; returns a dict with the rates in images/s and their ratios.
 
     Args:
-      name: of the config.
-      dtypes: of the convolutions, one network each.
+      name: str, name of the config.
+      dtypes: list of str, types of the convolutions; there is one network for each.
       batch_size: int.
-      seconds: float, for each rate.
-      glow: Python bool; measure `tfb.Glow` of the same convolution work too.
+      seconds: float, how long each rate is measured.
+      glow: Python bool; whether to measure `tfb.Glow` with the same amount of convolution work too.
     """
     functions: dict = {}
     work = {}
@@ -56,8 +56,8 @@ def measure(name, dtypes, batch_size, seconds, glow=True):
         functions |= {(dtype, f"bare_{phase}"): bare(w) for phase, w in works.items()}
         work[dtype] = {phase: gigamultiplications(w) for phase, w in works.items()}
     if glow:
-        each = work[dtypes[0]]["log_prob"] * 1e9 / batch_size
-        theirs = steps(glow_model(images.image_shape, images.levels, each), images.train.pixels)
+        work_per_image = work[dtypes[0]]["log_prob"] * 1e9 / batch_size
+        theirs = steps(glow_model(images.image_shape, images.levels, work_per_image), images.train.pixels)
         works = _works(theirs)
         functions |= {("glow", phase): step for phase, step in theirs.items()}
         work["glow"] = {phase: gigamultiplications(w) for phase, w in works.items()}
@@ -71,16 +71,16 @@ def measure(name, dtypes, batch_size, seconds, glow=True):
 
 
 def steps(model, pixels, jit_compile=False):
-    """Returns each phase as a function without arguments, which is traced when it is first called.
+    """Returns a dict from each phase to a function without arguments, which is traced when it is first called.
 
     Args:
-      model: compiled `FlowModel`; not one that was given here with another `jit_compile`.
+      model: compiled `FlowModel` that was not passed here before with another `jit_compile`.
       pixels: array [N, H, W, C], the batch that is trained on and evaluated; N images are sampled.
-      jit_compile: Python bool; compile each phase by XLA, training with all that belongs to a step.
+      jit_compile: Python bool; whether XLA compiles each phase, and of training the whole step.
     """
     flow = model.distribution
     iterator = iter(tf.data.Dataset.from_tensors(tf.constant(pixels)).repeat())
-    model.jit_compile = jit_compile  # Read when training is traced.
+    model.jit_compile = jit_compile  # Keras reads it when training is traced.
     noisy = tf.constant(pixels, tf.float32) + 0.5
     return {
         "train": functools.partial(model.make_train_function(), iterator),
@@ -90,9 +90,9 @@ def steps(model, pixels, jit_compile=False):
 
 
 def _works(functions):
-    """The convolutions of training and of log_prob, from the functions of `steps`."""
+    """Returns the convolutions of training and of log_prob, from the functions that `steps` returned."""
     train, log_prob = functions["train"], functions["log_prob"]
-    train()  # First of all: Glow takes its first scales from the images that it sees.
+    train()  # This comes first, because Glow takes its first scales from the images that it sees.
     graphs = {
         "train": train.func.get_concrete_function(*train.args).graph,
         "log_prob": log_prob.get_concrete_function().graph,
@@ -117,7 +117,7 @@ def _ratios(rates, dtypes, glow):
 
 
 def table(found):
-    """The result of `measure` as lines for a person."""
+    """Yields the result of `measure` as lines for the terminal."""
     size = "x".join(str(n) for n in found["image_shape"])
     yield f"speed, images of {size}" + "".join(f"{name:>12}" for name in ("train", "log_prob", "sample"))
     for key, rates in found["images_per_second"].items():

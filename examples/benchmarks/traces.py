@@ -1,14 +1,14 @@
-"""What `tf.profiler` records of a program, as plain numbers."""
+"""The events that `tf.profiler` records of a program, as plain numbers."""
 
 import pathlib
 import tempfile
 
 import tensorflow as tf
-from tensorflow.tsl.profiler.protobuf import xplane_pb2  # The format of tf.profiler's traces.
+from tensorflow.tsl.profiler.protobuf import xplane_pb2  # This is the format of tf.profiler's traces.
 
 
 def events(function):
-    """Calls a function; returns (name, start, duration) of all that was recorded meanwhile, in picoseconds."""
+    """Calls a function; returns a list of (name, start, duration) of its events, times in picoseconds."""
     with tempfile.TemporaryDirectory() as directory:
         with tf.profiler.experimental.Profile(directory):
             function()

@@ -1,4 +1,4 @@
-"""Rates that can be compared although the machine's speed changes over minutes."""
+"""Measures rates that can be compared although the machine's speed changes over minutes."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ TURNS = 15
 
 
 def calls_per_second(function, seconds):
-    """Calls a function over and over for so long, at least once."""
+    """Calls a function over and over for `seconds`, at least once; returns calls per second."""
     began, count = time.perf_counter(), 0
     while not count or time.perf_counter() - began < seconds:
         function()
@@ -19,14 +19,14 @@ def calls_per_second(function, seconds):
 
 
 def rates(functions, seconds, turns=TURNS):
-    """Returns how often a second each function can be called: the medians of turns that all take one after another.
+    """Returns calls per second of each function, a dict: the median over turns in which all run one after another.
 
     Args:
       functions: dict from names to functions without arguments; each is called once before, to trace.
-      seconds: float, for each, over all turns.
+      seconds: float, how long each function runs, over all turns.
       turns: int.
     """
     for function in functions.values():
         function()
-    each = [{name: calls_per_second(f, seconds / turns) for name, f in functions.items()} for _ in range(turns)]
-    return {name: statistics.median(turn[name] for turn in each) for name in functions}
+    per_turn = [{name: calls_per_second(f, seconds / turns) for name, f in functions.items()} for _ in range(turns)]
+    return {name: statistics.median(turn[name] for turn in per_turn) for name in functions}

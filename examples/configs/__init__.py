@@ -1,1 +1,1 @@
-"""One file an experiment; its docstring is the lab note."""
+"""The experiments, one per file; the docstring of the file is the lab note."""

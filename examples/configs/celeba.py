@@ -2,9 +2,10 @@
 
     python -m examples.train --config=celeba --data_dir=DIR
 
-Made for an accelerator, and not run. With --conditional on the 40 attributes, as in the paper's appendix F. Rows 40 to
-187 and columns 15 to 162 of the aligned pictures, resized to 64x64 and rounded to 8 bits; flips; the official splits.
-Optimiser and penalty as in `cifar10`. The paper gives no number of steps; 400,000 is 157 passes over 162,770 pictures.
+This config is meant for an accelerator and was not run. With --conditional the flow is conditioned on the 40
+attributes, as in the paper's appendix F. The images are rows 40 to 187 and columns 15 to 162 of the aligned pictures,
+resized to 64x64 and rounded to 8 bits; training mirrors some at random. The splits are the official ones. Optimiser and
+penalty are those of `cifar10`. The paper gives no number of steps; 400,000 is 157 passes over 162,770 pictures.
 """
 
 from examples import data

@@ -2,8 +2,8 @@
 
     python -m examples.train --config=celeba_unrounded --data_dir=DIR
 
-Its bits/dim is a density of these fractions: it bounds no 8-bit code, and results are marked so. Made for an
-accelerator, and not run; all else as in `celeba`.
+Its bits/dim is that of a density of these fractions. It bounds no 8-bit code, and results are marked so. This config is
+meant for an accelerator and was not run; everything else is as in `celeba`.
 """
 
 import dataclasses

@@ -1,8 +1,9 @@
-"""CIFAR-100 through the paper's CIFAR-10 network; with --conditional on the class.
+"""CIFAR-100 with the paper's CIFAR-10 network; --conditional conditions the flow on the class.
 
     python -m examples.train --config=cifar100 --data_dir=DIR [--conditional]
 
-Made for an accelerator, and not run. The paper has no figure for it. All else as in `cifar10`, splits too.
+This config is meant for an accelerator and was not run. The paper has no result for it. Everything else is as in
+`cifar10`, the splits too.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Any directory of pictures: --folder says which, --image_size to what square they are cut."""
+"""Any directory of pictures: --folder names it, and --image_size is the side of the squares they are cut to."""
 
 from examples import data
 from examples.config import SMALL_FLOW, Config

@@ -2,10 +2,10 @@
 
     python -m examples.train --config=imagenet32 --data_dir=DIR
 
-Made for an accelerator, and not run. The data are the old downsampled set, which BUILD.md says how to get; trained on
-another, the result says so. Tested on the official validation set; the last 2,000 training images watch over training.
-About 46 million parameters; no flips; optimiser and penalty as in `cifar10`. The paper gives no number of steps;
-400,000 is 20 passes.
+This config is meant for an accelerator and was not run. The data are the old downsampled set; BUILD.md says how to get
+it, and a result on another set says so. The test images are the official validation set; the last 2,000 training images
+are for validation. The flow has about 46 million parameters. There are no flips; optimiser and penalty are those of
+`cifar10`. The paper gives no number of steps; 400,000 is 20 passes.
 """
 
 from examples import data

@@ -2,10 +2,11 @@
 
     python -m examples.train --config=lsun_bedroom --data_dir=DIR
 
-Made for an accelerator, and not run. The short side of a picture is reduced to 96 pixels and a square of 64 cut at
-random, from the seed and the image's place in the data; flips. Tested on the official 300 validation pictures, always
-on the same crops; the last 2,000 of 3,033,042 training pictures watch over training. Optimiser and penalty as in
-`cifar10`. The paper gives no number of steps; 400,000 is 8 passes.
+This config is meant for an accelerator and was not run. The short side of a picture is reduced to 96 pixels, and a
+random square of 64 pixels is cut, which depends on the seed and the image's place in the data; training mirrors some at
+random. The test images are the official 300 validation pictures, with the same crops always; the last 2,000 of
+3,033,042 training pictures are for validation. Optimiser and penalty are those of `cifar10`. The paper gives no number
+of steps; 400,000 is 8 passes.
 """
 
 from examples import data

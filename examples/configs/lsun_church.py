@@ -2,8 +2,8 @@
 
     python -m examples.train --config=lsun_church --data_dir=DIR
 
-Made for an accelerator, and not run. All as in `lsun_bedroom`, with 126,227 training pictures; 400,000 steps are
-206 passes.
+This config is meant for an accelerator and was not run. It is like `lsun_bedroom`, with 126,227 training pictures;
+400,000 steps are 206 passes.
 """
 
 import dataclasses

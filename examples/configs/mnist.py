@@ -1,9 +1,9 @@
-"""MNIST, padded to 32x32, for two CPU cores; with --conditional on the digit.
+"""MNIST, padded to 32x32, for two CPU cores; --conditional conditions the flow on the digit.
 
     python -m examples.train --config=mnist --data_dir=DIR [--conditional]
 
-Not run. The paper has no figure for it. Flow and training as of `cifar10_small`, without flips.
-Trained on train[:58000], watched on train[58000:], tested on the first 2,000 images of test.
+This config was not run, and the paper has no result for it. Flow and training are those of `cifar10_small`, without
+flips. It trains on train[:58000], validates on train[58000:] and tests on the first 2,000 images of test.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
-"""Images for the training programs: one loader a data set, and batches that a step number determines.
+"""Images for the training programs: one loader per data set, and batches that their step number determines.
 
-Every loader returns an `ImageData`. Packages that only loaders need are imported by the loader that needs them.
+Every loader returns an `ImageData`. A package that only some loaders need is imported by those loaders.
 """
 
 from examples.data.batches import eval_batches, train_batches

@@ -1,30 +1,31 @@
-"""Batches that a step number determines."""
+"""Batches for training, which their step number determines, and for evaluation."""
 
 import tensorflow as tf
 
 from examples.data.image_data import check_int
 from examples.data.images import fold_in
 
-_CROP, _FLIP = 1, 2  # keep the draws of one seed apart
+_CROP, _FLIP = 1, 2  # They give crops and flips different random numbers from one seed.
 
 
 def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, flip=False, input_context=None):
-    """Returns a tf.data.Dataset of batches [batch_size, H, W, C] without end, or of `num_steps` batches.
+    """Returns an endless tf.data.Dataset of batches, or one of `num_steps` batches.
 
-    Elements are images, or pairs (images, conditioning). Batch number s is a function of `images`, `batch_size`,
-    `seed`, `flip` and s alone. So a run that stopped before step s goes on with `start_step=s` exactly. Every epoch
-    has its own order, which shows every image once; a batch may begin in one epoch and end in the next.
+    An element is images [batch_size, H, W, C] of `images.dtype`, or a pair of such images and their conditioning,
+    float32 [batch_size, K]. Batch number s is a function of `images`, `batch_size`, `seed`, `flip` and s alone, so a
+    run that stopped before step s continues exactly with `start_step=s`. Every epoch shows every image once, in an
+    order of its own; a batch may begin in one epoch and end in the next.
 
     Args:
       images: `Images`.
-      batch_size: int, at most the number of images; over all replicas.
+      batch_size: int, images per batch over all replicas: a multiple of their number, and at most `len(images)`.
       seed: int; another seed gives other orders, crops and flips.
       start_step: int, number of the first batch.
-      num_steps: int, how many batches from there; None for no end.
+      num_steps: int, how many batches the dataset has; None for an endless one.
       flip: Python bool; mirror every image left to right with probability 1/2.
-      input_context: `tf.distribute.InputContext`, as `distribute_datasets_from_function` passes it, or None. The
-        elements are then the shares of this worker's replicas, one after the other, and the shares of all workers
-        make up the same batches as without.
+      input_context: `tf.distribute.InputContext`, as `distribute_datasets_from_function` passes it, or None. With
+        one, an element is the share of one of this worker's replicas, and the shares of all workers together make up
+        the same batches as without it.
 
     Raises:
       ValueError: if an argument breaks its rule.
@@ -43,18 +44,18 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
     if batch_size % replicas:
         raise ValueError(f"`batch_size`={batch_size}: must be a multiple of the number of replicas, {replicas}.")
 
-    start, draws = start_step * batch_size, fold_in(seed, _CROP)
+    start, crop_seed = start_step * batch_size, fold_in(seed, _CROP)
     records = images.shuffled(seed, start).enumerate(start)
     if num_steps is not None:
         records = records.take(num_steps * batch_size)
     if workers > 1:
-        records = records.filter(lambda place, _: place % batch_size // (batch_size // workers) == worker)
+        records = records.filter(lambda position, _: position % batch_size // (batch_size // workers) == worker)
 
-    def example(place, record):
-        own = fold_in(draws, place)
-        image, conditioning = images.example(record, own)
+    def example(position, record):
+        example_seed = fold_in(crop_seed, position)
+        image, conditioning = images.example(record, example_seed)
         if flip:
-            mirrored = tf.random.stateless_uniform([], fold_in(own, _FLIP)) < 0.5
+            mirrored = tf.random.stateless_uniform([], fold_in(example_seed, _FLIP)) < 0.5
             image = tf.where(mirrored, image[:, ::-1], image)
         return image if conditioning is None else (image, conditioning)
 
@@ -66,16 +67,20 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
 def eval_batches(images, batch_size, count=None):
     """Returns a tf.data.Dataset of all `images`, or the first `count`, in order; the last batch may be smaller.
 
-    Elements as of `train_batches`. A random crop is that of the image's number, always the same.
+    The elements are like those of `train_batches`. A random crop depends on the image's number alone, so that every
+    call gives the same crops.
+
+    Raises:
+      ValueError: if an argument breaks its rule.
     """
     check_int("batch_size", batch_size, 1, "the images of a batch")
     if count is not None:
         check_int("count", count, 1, "the number of images; None is for all")
 
-    draws = fold_in(0, _CROP)
+    crop_seed = fold_in(0, _CROP)
 
-    def example(place, record):
-        image, conditioning = images.example(record, fold_in(draws, place))
+    def example(position, record):
+        image, conditioning = images.example(record, fold_in(crop_seed, position))
         return image if conditioning is None else (image, conditioning)
 
     count = min(count or len(images), len(images))
@@ -85,5 +90,5 @@ def eval_batches(images, batch_size, count=None):
 
 def _batched(examples, batch_size, total, drop_remainder=True):
     batches = examples.batch(batch_size, drop_remainder=drop_remainder)
-    # Keras asks for the number, and what is read from files has none by itself.
+    # Keras asks for the number of batches, which a dataset that is read from files does not know.
     return batches.apply(tf.data.experimental.assert_cardinality(total)).prefetch(tf.data.AUTOTUNE)

@@ -1,7 +1,7 @@
 """Data sets whose archives are fetched by hand, and then prepared as if tensorflow_datasets had downloaded them.
 
-It no longer can: Google Drive's quota stops CelebA, image-net.org dropped the downsampled ImageNet, and TFDS reads LSUN
-by tensorflow_io, which current TensorFlow has none of.
+TFDS can no longer download them: Google Drive's quota stops CelebA, image-net.org dropped the downsampled ImageNet, and
+TFDS reads LSUN through tensorflow_io, which does not exist for current TensorFlow.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from examples.data.image_data import import_extra
 
-# TFDS's name of a data set, with its config: its files, as their sources name them.
+# TFDS's name of a data set, config included -> its files, under the names that their sources give them.
 FILES = {
     "celeb_a": (
         *("img_align_celeba.zip", "list_eval_partition.txt", "list_attr_celeba.txt"),
@@ -30,32 +30,32 @@ FILES = {
 _SOURCES = {
     "celeb_a": "the links of CelebA's project page, mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Align&Cropped Images)",
     "downsampled_imagenet": "copies of the set of van den Oord et al. 2016, which image-net.org/small no longer has; "
-    "what image-net.org offers as downsampled now is another set, anti-aliased, of Chrabaszcz et al. 2017",
+    "the downsampled set that image-net.org offers now is another one, the anti-aliased set of Chrabaszcz et al. 2017",
     "lsun": "the LSUN page, yf.io/p/lsun; the folder *_lmdb that is in an archive does as well",
 }
 
 
 def instructions(name, data_dir=None):
-    """Returns which files the data set `name` of `FILES` needs, where they come from and where they go."""
-    absent = ", ".join(missing(name, data_dir)) or "none"
+    """Returns a text: which files the data set `name` of `FILES` needs, where they come from and where they go."""
+    missing_files = ", ".join(missing(name, data_dir)) or "none"
     return (
         f"`{name}` can't be downloaded by tensorflow_datasets: put {', '.join(FILES[name])} into "
-        f"{str(_manual(data_dir))!r} (missing: {absent}). They come from {_SOURCES[name.partition('/')[0]]}."
+        f"{str(_manual_dir(data_dir))!r} (missing: {missing_files}). They come from {_SOURCES[name.partition('/')[0]]}."
     )
 
 
 def missing(name, data_dir=None):
-    """Returns the names of the files of data set `name` that are not in downloads/manual below `data_dir`."""
+    """Returns a tuple of the files of the data set `name` that are not in downloads/manual below `data_dir`."""
     if name not in FILES:
         raise ValueError(f"`name`={name!r}: must be one of {', '.join(FILES)}.")
-    folder = _manual(data_dir)
-    return tuple(f for f in FILES[name] if not (folder / f).is_file() and not _unzipped(folder / f).is_file())
+    folder = _manual_dir(data_dir)
+    return tuple(f for f in FILES[name] if not (folder / f).is_file() and not _database(folder / f).is_file())
 
 
 def prepare(name, data_dir=None):
     """Writes the data set `name` where `tfds.builder(name, data_dir=data_dir)` finds it, unless it is there.
 
-    Needs no network. LSUN's archives are unzipped next to themselves for the time being.
+    It needs no network. While LSUN is prepared, its unzipped archives lie beside the archives.
 
     Args:
       name: str, key of `FILES`.
@@ -63,19 +63,19 @@ def prepare(name, data_dir=None):
         downloads/manual below it.
 
     Raises:
-      FileNotFoundError: if a file is missing; with the instructions.
-      ImportError: without tensorflow_datasets, or for LSUN lmdb or Pillow.
+      FileNotFoundError: if a file is missing; the message is that of `instructions`.
+      ImportError: if tensorflow_datasets is missing, or for LSUN lmdb or Pillow.
       OSError: if the data can't be written, as on a full disk.
       ValueError: if `name` is not in `FILES`, a file is damaged, or an earlier result is unfinished.
     """
-    absent, folder = missing(name, data_dir), _manual(data_dir)
+    missing_files, folder = missing(name, data_dir), _manual_dir(data_dir)
     tfds = import_extra("tensorflow_datasets")
     builder = tfds.builder(name, data_dir=folder.parents[1])
     if builder.is_prepared():
         return
-    if builder.data_path.exists():  # which TFDS would take for the data set
+    if builder.data_path.exists():  # TFDS would take it for the data set.
         raise ValueError(f"`data_dir`: {str(builder.data_path)!r} is unfinished or damaged; delete that folder.")
-    if absent:
+    if missing_files:
         raise FileNotFoundError(instructions(name, data_dir))
     original = builder._split_generators
     builder._split_generators = lambda dl_manager: original(_LocalFiles(builder.url_infos, folder))
@@ -87,25 +87,28 @@ def prepare(name, data_dir=None):
                 builder._generate_examples = functools.partial(_read_lmdb, stack)
             builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except (AssertionError, LookupError, OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
-        # TFDS makes a RuntimeError of some errors of TensorFlow, which writes the records.
+        # TensorFlow writes the records, and TFDS turns some of its errors into a RuntimeError.
         if isinstance(error, OSError | tf.errors.OpError) or isinstance(error.__cause__, tf.errors.OpError):
-            place = str(builder.data_path.parent)
-            raise OSError(f"`{name}`: can't be written to {place!r} ({error}); make room or allow it.") from error
+            target = str(builder.data_path.parent)
+            raise OSError(
+                f"`{name}`: can't be written to {target!r} ({error}); make room there, or allow writing."
+            ) from error
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(f"`{name}`: can't be prepared from {str(folder)!r} ({reason}); fetch it anew.") from error
 
 
-def _manual(data_dir):
+def _manual_dir(data_dir):
     root = data_dir or os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
     return pathlib.Path(root).expanduser() / "downloads" / "manual"
 
 
-def _unzipped(archive):
+def _database(archive):
+    """Returns the path of the LMDB file once an archive of LSUN is unzipped."""
     return archive.with_suffix("") / "data.mdb"
 
 
 class _LocalFiles:
-    """What the builders ask of a download manager, from files at hand."""
+    """Answers what TFDS's builders ask of a download manager, from local files."""
 
     def __init__(self, url_infos, folder):
         self._url_infos, self._folder = url_infos, folder
@@ -113,12 +116,12 @@ class _LocalFiles:
     def download(self, urls):
         return tf.nest.map_structure(lambda url: self._folder / self._url_infos[url].filename, urls)
 
-    download_and_extract = download  # `_read_lmdb` extracts
+    download_and_extract = download  # `_read_lmdb` extracts.
 
     def iter_archive(self, path):
-        with _naming(path):
+        with _errors_that_name(path):
             for member, data in (_read_zip if path.suffix == ".zip" else _read_tar)(path):
-                if not os.path.basename(member).startswith("."):  # left by another system
+                if not os.path.basename(member).startswith("."):  # Another system left these.
                     yield os.path.normpath(member), io.BytesIO(data)
 
 
@@ -133,17 +136,17 @@ def _read_tar(path):
             if member.isfile():
                 file.seek(member.offset_data)
                 yield member.name, file.read(member.size)
-            archive.members = []  # type: ignore[attr-defined]  # else a million pile up
+            archive.members = []  # type: ignore[attr-defined]  # Otherwise a million pile up.
         file.seek(archive.offset)
         if any(file.read(512)):  # `next` takes a broken header for the end.
             raise tarfile.ReadError(f"bad header at byte {archive.offset}")
 
 
 def _read_lmdb(stack, extracted_dir, file_path):
-    """Yields the examples of a split of LSUN; `extracted_dir` is the archive, `file_path` the folder in it."""
+    """Yields the examples of a split of LSUN; TFDS passes the archive as `extracted_dir`, its folder as `file_path`."""
     lmdb, pillow = import_extra("lmdb"), import_extra("PIL.Image")
-    with _naming(extracted_dir, lmdb.Error, pillow.UnidentifiedImageError):
-        records = _unzipped(extracted_dir)
+    with _errors_that_name(extracted_dir, lmdb.Error, pillow.UnidentifiedImageError):
+        records = _database(extracted_dir)
         if not records.is_file():
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="unzipped_", dir=extracted_dir.parent))
             with zipfile.ZipFile(extracted_dir) as archive:
@@ -152,7 +155,7 @@ def _read_lmdb(stack, extracted_dir, file_path):
         if (env.info()["last_pgno"] + 1) * env.stat()["psize"] > records.stat().st_size:  # Reading on would crash.
             raise EOFError(f"{records.name} is cut short")
         for number, (key, value) in enumerate(stack.enter_context(env.begin()).cursor()):
-            if not value.startswith((b"\xff\xd8", b"\x89PNG")):  # WebP: TensorFlow reads it as a film, if at all.
+            if not value.startswith((b"\xff\xd8", b"\x89PNG")):  # TensorFlow reads WebP as an animation, if at all.
                 picture = io.BytesIO()
                 pillow.open(io.BytesIO(value)).convert("RGB").save(picture, "PNG")
                 value = picture.getvalue()
@@ -160,20 +163,21 @@ def _read_lmdb(stack, extracted_dir, file_path):
 
 
 def _check_end(path):
-    """Raises ValueError if a file was cut short, which is else noticed late, or never."""
+    """Raises ValueError if a file was cut short, which would otherwise be noticed late or never."""
     if path.suffix == ".zip":
-        whole = _unzipped(path).is_file() or zipfile.is_zipfile(path)
+        is_whole = _database(path).is_file() or zipfile.is_zipfile(path)
     else:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 512))
             end = file.read()
-        whole = end.endswith(b"\n") if path.suffix == ".txt" else len(end) == 512 and not any(end)
-    if not whole:
+        is_whole = end.endswith(b"\n") if path.suffix == ".txt" else len(end) == 512 and not any(end)
+    if not is_whole:
         raise ValueError(f"{path.name} is damaged or cut short")
 
 
 @contextlib.contextmanager
-def _naming(path, *errors):
+def _errors_that_name(path, *errors):
+    """Turns errors of damaged files into a ValueError that names the file."""
     try:
         yield
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, *errors) as error:

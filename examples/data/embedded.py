@@ -1,18 +1,25 @@
-"""Images that scikit-learn brings along: no download."""
+"""Images that come with scikit-learn and need no download."""
 
 import numpy as np
 
 from examples.data.image_data import ImageData, check_int, import_extra, refuse_conditional
 from examples.data.images import ArrayImages
 
-# Columns of the photographs (640 wide) that are held out; a strip amid each picture resembles the rest of it.
+# The columns of the photographs (640 wide) that each split takes. The strips that are held out lie inside the pictures,
+# where they resemble the rest.
 _PHOTO_COLUMNS = {"train": ((0, 288), (352, 416), (480, 640)), "validation": ((288, 352),), "test": ((416, 480),)}
 
 
 def digits(conditional=False):
-    """Returns scikit-learn's 1,797 handwritten digits: 8x8x1, 17 levels; 1,397 to train, 200 and 200 held out.
+    """Returns the `ImageData` of scikit-learn's 1,797 handwritten digits, uint8 [8, 8, 1] of 17 levels.
 
-    Args: conditional: bool; with the class of each, one-hot.
+    Of these, 1,397 are for training, 200 for validation and 200 for testing.
+
+    Args:
+      conditional: bool; each image comes with its class, one-hot.
+
+    Raises:
+      ImportError: if scikit-learn is missing.
     """
     datasets = import_extra("sklearn.datasets")
     bunch = datasets.load_digits()
@@ -36,18 +43,19 @@ def digits(conditional=False):
 
 
 def photo_patches(size=32, stride=4, conditional=False):
-    """Returns square crops of scikit-learn's two photographs, at every `stride`-th row and column: size x size x 3.
+    """Returns the `ImageData` of square crops of scikit-learn's two photographs, uint8 [size, size, 3].
 
-    No pixel is shared between splits: each takes its own columns of the photographs. With the defaults there are
-    21,186 crops to train and 1,782 in each of the others; neighbours overlap, so a split says less than its size.
+    There is a crop at every `stride`-th row and column. Splits share no pixel, because each takes its own columns of
+    the photographs. With the defaults there are 21,186 crops to train and 1,782 in each of the others. Neighbouring
+    crops overlap, so a split holds less information than its number of crops suggests.
 
     Args:
       size: int in [1, 64], pixels.
       stride: int, pixels from one crop to the next, at least 1.
-      conditional: must be False.
+      conditional: must be False, because there are no classes.
 
     Raises:
-      ImportError: without scikit-learn or Pillow.
+      ImportError: if scikit-learn or Pillow is missing.
       ValueError: if an argument is out of range.
     """
     refuse_conditional(conditional, "photo_patches")
@@ -55,7 +63,7 @@ def photo_patches(size=32, stride=4, conditional=False):
     check_int("stride", stride, 1, "the pixels from one crop to the next")
     if size > 64:
         raise ValueError(f"`size`={size}: must be at most 64, the width of the strips that are held out.")
-    import_extra("PIL")  # scikit-learn's own message would not name our extra
+    import_extra("PIL")  # scikit-learn's own message would not name our extra.
     datasets = import_extra("sklearn.datasets")
     photos = [datasets.load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
     crops = {}

@@ -19,15 +19,16 @@ class ImageData:
     """Images in three splits.
 
     Attributes:
-      key: str, the data set's short name; for those of TFDS theirs, e.g. "lsun/bedroom".
-      name: str, which data, with the version, e.g. "cifar10 3.0.2 (TFDS)"; says so if it is a part or a stand-in.
-      train, validation, test: `Images`, of one shape and kind.
+      key: str, short name of the data set; for data of TFDS, the name that it has there, e.g. "lsun/bedroom".
+      name: str, data set and version, e.g. "cifar10 3.0.2 (TFDS)"; it says so if the data are a part or a stand-in.
+      train, validation, test: `Images`, all of one shape and with conditioning of one length.
       levels: int in [2, 256], how many values a pixel can have.
-      splits: dict, says of each of the three which images it is, e.g. {"train": "train[:48000]", ...}.
+      splits: dict from each of the three names to words that say which images it holds, e.g. "train[:48000]".
       preprocessing: str, what was done to the pictures.
       genuine: bool; these are all images of the data set that `key` names.
-      whole: bool; pixels are whole numbers in [0, levels). Else they are float32 with noise added already.
-      conditioning_names: what the entries of the conditioning vectors are, e.g. class names; empty without.
+      whole: bool; pixels are whole numbers in [0, levels). Otherwise they are float32, and noise is already added.
+      conditioning_names: tuple of str, the meaning of each entry of a conditioning vector, e.g. class names; empty if
+        there is no conditioning.
 
     Raises:
       ValueError: if one of these rules is broken.
@@ -66,11 +67,14 @@ class ImageData:
 
     @property
     def image_shape(self):
-        """(H, W, C)."""
+        """(H, W, C) of an image."""
         return self.train.shape
 
     def damage(self):
-        """Says which file can't be read, after an error of TensorFlow that does not; reads files until then."""
+        """Returns a message that names the file that can't be read, for an error of TensorFlow that does not name it.
+
+        It reads the files of all splits until one fails.
+        """
         found = next(filter(None, (getattr(self, split).damage() for split in _SPLITS)), None)
         if found is None:
             return f"{self.name}: a file could not be read, but now all can; run again."
@@ -84,7 +88,7 @@ def refuse_conditional(conditional, name):
 
 
 def import_extra(module):
-    """Returns a module that only some data need; without it, says how to install it."""
+    """Imports and returns a module of the `examples` extra; raises ImportError that says how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
@@ -101,4 +105,4 @@ def check_images(name, images):
     """Raises ValueError unless `images` are uint8 [N, H, W, C]."""
     if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
         found = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__
-        raise ValueError(f"`{name}` is {found}: must be a uint8 array [N, H, W, C], none of its sizes 0.")
+        raise ValueError(f"`{name}` is {found}: must be a uint8 array [N, H, W, C] with no size 0.")

@@ -1,4 +1,4 @@
-"""The images of one split, in memory or in files, in order or in the order of training."""
+"""The images of one split, held in memory or read from files, in order or shuffled for training."""
 
 import abc
 import re
@@ -8,22 +8,23 @@ import tensorflow as tf
 
 from examples.data.image_data import check_images
 
-# The 4 rounds of `tf.random.experimental.index_shuffle` leave the orders of two epochs alike: correlation 0.7 for
-# 48,000 images, that of chance from 8 rounds on. It also pads a batch of seeds along the wrong axis. Hence the raw op.
+# With the 4 rounds of `tf.random.experimental.index_shuffle` the orders of two epochs are alike: their correlation is
+# 0.7 for 48,000 images; from 8 rounds on, it is that of chance. The function also pads a batch of seeds along the wrong
+# axis. So the raw operation is used.
 _SHUFFLE_ROUNDS = 24
-_WINDOW = 4096  # records that are shuffled together: more is more memory, less is less shuffled
+_WINDOW = 4096  # records that are shuffled together: more take more memory, fewer are mixed less
 _FILES_AT_ONCE = 16
 
 
 class Images(abc.ABC):
     """One split: what `train_batches` and `eval_batches` take.
 
-    A *record* is a tensor from which `example` makes an image; to skip a record costs little.
+    A *record* is a tensor from which `example` makes an image; skipping a record is cheap.
 
     Attributes:
       shape: (H, W, C).
-      dtype: tf.uint8, or tf.float32 for pixels that are no whole numbers.
-      conditioning_size: int, entries of the float32 vector that comes with each image; 0 for none.
+      dtype: tf.uint8, or tf.float32 for pixels that are not whole numbers.
+      conditioning_size: int, length of the float32 vector that comes with each image; 0 if there is none.
     """
 
     shape: tuple[int, int, int]
@@ -39,24 +40,29 @@ class Images(abc.ABC):
 
     @abc.abstractmethod
     def in_order(self):
-        """A tf.data.Dataset of all records, always in the same order."""
+        """Returns a tf.data.Dataset of all records, always in the same order."""
 
     @abc.abstractmethod
     def shuffled(self, seed, start):
-        """A tf.data.Dataset of records without end; each epoch shows every image once, in an order of its own.
+        """Returns an endless tf.data.Dataset of records; each epoch shows every image once, in an order of its own.
 
         Args:
           seed: int, selects the orders.
-          start: int, how many records of that sequence to leave out.
+          start: int, how many records at the beginning of that sequence to skip.
         """
 
     @abc.abstractmethod
     def example(self, record, seed):
-        """Returns image and conditioning (or None) of a record; `seed` [2] is for what is random in its crop."""
+        """Returns the image [H, W, C] and the conditioning [K], or None, of a record.
+
+        Args:
+          record: tensor, an element of `in_order` or `shuffled`.
+          seed: int64 tensor [2], determines the image's crop if that is random.
+        """
 
     @abc.abstractmethod
     def damage(self):
-        """Says which file can't be read to its end, and why; None if all can. Reads them all."""
+        """Returns which file can't be read to its end, and why, or None if all can. It reads them to find out."""
 
 
 class ArrayImages(Images):
@@ -86,38 +92,37 @@ class ArrayImages(Images):
     def shuffled(self, seed, start):
         total = len(self)
 
-        def row(place):
-            key = tf.random.stateless_uniform(
-                [3], fold_in(seed, place // total), minval=None, maxval=None, dtype=tf.int64
-            )
+        def row(position):
+            epoch, index = position // total, position % total
+            key = tf.random.stateless_uniform([3], fold_in(seed, epoch), minval=None, maxval=None, dtype=tf.int64)
             last = tf.constant(total - 1, tf.int64)
-            return tf.raw_ops.RandomIndexShuffle(index=place % total, seed=key, max_index=last, rounds=_SHUFFLE_ROUNDS)
+            return tf.raw_ops.RandomIndexShuffle(index=index, seed=key, max_index=last, rounds=_SHUFFLE_ROUNDS)
 
         return tf.data.Dataset.counter(start).map(row)
 
     def example(self, record, seed):
         if self._tensors is None:
-            with tf.init_scope(), tf.device("CPU:0"):  # where tf.data gathers from it; made once and captured
+            with tf.init_scope(), tf.device("CPU:0"):  # tf.data gathers there; this is made once and captured.
                 both = (self.pixels, self.conditioning)
                 self._tensors = [None if a is None else tf.constant(a) for a in both]
         image, conditioning = (None if t is None else tf.gather(t, record) for t in self._tensors)
         return image, conditioning
 
     def damage(self):
-        """None: there are no files."""
+        """Returns None, because there are no files."""
 
 
 class RecordImages(Images):
     """Images in TFRecord files, decoded as they are needed.
 
-    Training shuffles the files of an epoch, mixes 16 at a time, and shuffles windows of 4,096 records of that. To
-    start amid an epoch, the records before are read, but not decoded.
+    An epoch of training takes the files in a new order, interleaves 16 at a time, and shuffles windows of 4,096 of the
+    interleaved records. To start in the middle of an epoch, the records before it are read but not decoded.
     """
 
     def __init__(self, files, decode, *, shape, dtype=tf.uint8, conditioning_size=0):
         """Args:
         files: list of (path, records to skip, records to take).
-        decode: from a record and a seed [2] to image and conditioning (or None).
+        decode: function from a record and a seed [2] to an image and its conditioning, or None.
         shape, dtype, conditioning_size: see `Images`.
         """
         self._paths, self._skips, self._takes = (list(column) for column in zip(*files, strict=True))
@@ -138,7 +143,7 @@ class RecordImages(Images):
             def mix(window, records):
                 return tf.random.experimental.stateless_shuffle(records, fold_in(order_seed, window))
 
-            # Not `Dataset.shuffle`: its order depends on TensorFlow's global seed too.
+            # The order of `Dataset.shuffle` would also depend on TensorFlow's global seed.
             return self._read(order, _FILES_AT_ONCE).batch(_WINDOW).enumerate().map(mix).prefetch(1).unbatch()
 
         epochs = tf.data.Dataset.counter(start // len(self))
@@ -168,7 +173,7 @@ class RecordImages(Images):
             try:
                 tf.data.TFRecordDataset(path).reduce(0, lambda count, _: count + 1)
             except tf.errors.OpError as error:
-                # TensorFlow's message is of several lines, and names no file.
+                # TensorFlow's message has several lines and names no file.
                 reason = re.search(r"\w+ record at \d+", error.message)
                 return f"{path}: {reason[0] if reason else error.message}"
         return None
@@ -178,13 +183,13 @@ class RecordImages(Images):
             path, skip, take = (tf.gather(column, i) for column in (self._paths, self._skips, self._takes))
             return tf.data.TFRecordDataset(path).skip(tf.cast(skip, tf.int64)).take(tf.cast(take, tf.int64))
 
-        # Two records a file in turn would seek; sixteen are read together.
+        # Short blocks would make the disk seek, so 16 records of a file are read together.
         return tf.data.Dataset.from_tensor_slices(order).interleave(
             file, cycle_length=files_at_once, block_length=16, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
 
 
 def fold_in(seed, number):
-    """Returns a seed [2] for the `number`-th of what `seed` (an int, or a seed [2]) is for."""
+    """Returns a seed, int64 [2], that depends on `seed`, an int or a seed [2], and on the integer `number`."""
     seed = tf.cast(seed, tf.int64)
     return tf.random.experimental.stateless_fold_in(tf.stack([seed, 0]) if seed.shape.rank == 0 else seed, number)

@@ -1,4 +1,4 @@
-"""Any directory of pictures."""
+"""Images from any directory of pictures."""
 
 import concurrent.futures
 import hashlib
@@ -14,23 +14,25 @@ _HELD_OUT = 0.05  # share of a folder in each of validation and test
 
 
 def folder(path, size, conditional=False):
-    """Returns the pictures below a directory, as size x size x 3.
+    """Returns the `ImageData` of the pictures below a directory, uint8 [size, size, 3].
 
-    A picture is reduced until its short side is `size` (bicubic, antialiased) and its central square kept. Pictures are
-    files that end in .png, .jpg, .jpeg, .bmp, .gif (first frame) or .webp and don't start with a dot. A hash of its
-    name below `path` says where a picture goes: about 5 % are held out for validation and 5 % for testing, and a
-    picture that is added moves no other. Only if no name hashes to one of these, it takes the picture closest to it.
+    A picture is reduced until its short side is `size` (bicubic, antialiased), and its central square is kept. Pictures
+    are the files that end in .png, .jpg, .jpeg, .bmp, .gif (first frame) or .webp and don't start with a dot.
+
+    A hash of a picture's name below `path` selects its split: about 5 % are held out for validation and 5 % for
+    testing, and a picture that is added moves no other. There is one exception: if no name hashes to one of these two
+    splits, the split takes the picture whose hash is closest.
 
     Args:
-      path: str or path of a directory with at least 3 pictures, in it or in directories below.
-      size: int, pixels.
-      conditional: must be False.
+      path: str or path of a directory that holds at least 3 pictures, itself or in directories below it.
+      size: int, side of an image in pixels.
+      conditional: must be False, because there are no classes.
 
     Raises:
       FileNotFoundError, NotADirectoryError: if there is no directory `path`.
-      ImportError: without Pillow or tqdm.
-      ValueError: if `size` is not positive, there are too few pictures, or one is damaged, too small or has more than
-        8 bits a channel; it is named.
+      ImportError: if Pillow or tqdm is missing.
+      ValueError: if `size` is not positive, there are too few pictures, or a picture, which the message names, is
+        damaged, too small or has more than 8 bits per channel.
     """
     refuse_conditional(conditional, "a folder")
     check_int("size", size, 1, "the side of an image in pixels")
@@ -76,28 +78,28 @@ def _read_pictures(files, size):
     def read(file):
         try:
             with pillow.open(file) as picture:
-                # Pillow would clip these to 255, not rescale them.
-                deep = picture.mode[0] in "IF"
+                # Pillow would clip the values of these modes to 255 instead of rescaling them.
+                has_more_bits = picture.mode[0] in "IF"
                 picture = orient(picture).convert("RGB")
-        except Exception as error:  # decoders raise nearly anything
+        except Exception as error:  # Decoders raise nearly anything.
             raise ValueError(f"picture {str(file)!r}: can't be read ({error}); repair or remove it.") from error
         width, height = picture.size
         side = min(width, height)
-        if deep:
+        if has_more_bits:
             raise ValueError(f"picture {str(file)!r}: has more than 8 bits a channel; convert it to 8 bits.")
         if side < size:
             raise ValueError(
                 f"picture {str(file)!r}: is {width}x{height}, smaller than `size`={size}; remove it or lower `size`."
             )
-        # Reduces and crops in one; the crop may begin at half a pixel.
+        # One call reduces and crops; the crop may begin at half a pixel.
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
         return np.asarray(picture.resize((size, size), pillow.Resampling.BICUBIC, box=box))
 
     images = np.empty((len(files), size, size, 3), np.uint8)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        done = tqdm.tqdm(pool.map(read, files), "reading pictures", len(files), disable=len(files) <= 500)
-        for i, image in enumerate(done):
+        decoded = tqdm.tqdm(pool.map(read, files), "reading pictures", len(files), disable=len(files) <= 500)
+        for i, image in enumerate(decoded):
             images[i] = image
     return images
 

@@ -1,30 +1,31 @@
-"""What the paper and its released program do to pictures before a model sees them; for the maps of tf.data."""
+"""The preprocessing of pictures in the paper and its released program, as functions for tf.data's `map`."""
 
 import numpy as np
 import tensorflow as tf
 
 
 def pad_to_32(image, seed):
-    """28x28 to 32x32, black all round."""
+    """Returns the picture [28, 28, C] with 2 black pixels on each side, [32, 32, C]."""
     return tf.pad(image, [[2, 2], [2, 2], [0, 0]])
 
 
 def unchanged(image, seed):
-    """For images that are stored as they are used."""
+    """Returns the image itself, for data that are stored as they are used."""
     return image
 
 
 def lsun(image, seed):
-    """Reduces the short side to 96 pixels and cuts a square of 64 at a random place."""
+    """Returns a random square of 64 pixels, uint8 [64, 64, C], of the picture with its short side reduced to 96."""
     return tf.image.stateless_random_crop(reduce_short_side(image, 96), [64, 64, image.shape[-1]], seed)
 
 
 def reduce_short_side(image, side):
-    """Returns uint8 [H, W, C] whose short side is `side`.
+    """Returns the picture with a short side of `side` pixels, uint8 [H, W, C].
 
-    As the released program has it from scikit-image's `pyramid_reduce`: a Gaussian of a third of the factor, cut at
-    four standard deviations, edges mirrored; then linear interpolation, the long side rounded up; then fractions of
-    pixels are cut off. A picture that is too small is enlarged without the Gaussian.
+    It repeats what scikit-image's `pyramid_reduce` does for the released program: a Gaussian filter, whose standard
+    deviation is a third of the factor and which is cut at four of them, with mirrored edges; then linear interpolation,
+    with the long side rounded up; then the fractions of pixel values are cut off. A picture that is too small is
+    enlarged without the filter.
     """
     size = tf.shape(image)[:2]
     short = tf.reduce_min(size)
@@ -32,22 +33,22 @@ def reduce_short_side(image, side):
     pixels = tf.cast(image, tf.float32)
     smooth = tf.cond(factor > 1, lambda: _gaussian(pixels, factor / 3), lambda: pixels)
     reduced = tf.image.resize(smooth, -(-size * side // short), method="bilinear")  # rounded up
-    # A whole number that comes out a little smaller is no level less.
+    # The margin keeps a whole number that came out a little too small from losing a level.
     return tf.cast(tf.floor(reduced + 1e-3), tf.uint8)
 
 
 def celeb_a(image, size):
-    """Rows 40 to 187 and columns 15 to 162, resized to size x size: bilinear, neither antialiased nor rounded."""
+    """Returns rows 40 to 187 and columns 15 to 162, resized to float32 [size, size, 3]: bilinear, not antialiased."""
     return tf.image.resize(image[40:188, 15:163], [size, size], method="bilinear")
 
 
 def rounded(pixels):
-    """The nearest of 256 levels, uint8."""
+    """Returns the pixels rounded to the nearest of 256 levels, uint8."""
     return tf.cast(tf.round(pixels), tf.uint8)
 
 
 def with_noise(pixels, seed):
-    """Pixels in [0, 255] that are no whole numbers, plus uniform noise: float32 in [0, 256)."""
+    """Returns pixels in [0, 255] that are not whole numbers plus uniform noise in [0, 1): float32 in [0, 256)."""
     noisy = pixels + tf.random.stateless_uniform(tf.shape(pixels), seed)
     return tf.minimum(noisy, np.nextafter(np.float32(256), np.float32(0)))
 

@@ -1,4 +1,4 @@
-"""From a directory of tensorflow_datasets to images."""
+"""Reads a data set of tensorflow_datasets into an `ImageData`."""
 
 import dataclasses
 import functools
@@ -21,14 +21,14 @@ class DataSet:
     """A data set of TFDS.
 
     Attributes:
-      key: its name there.
-      stored: (H, W, C) of the pictures there; None for an axis that varies.
-      shape: (H, W, C) of the images that come out.
-      counts: images in each official split of the whole set.
-      prepare: from a picture [H, W, C] and a seed [2] to an image of `shape`.
-      preprocessing: that in words.
+      key: its name in TFDS.
+      stored: (H, W, C) of the stored pictures; None for an axis that varies.
+      shape: (H, W, C) of the images that `prepare` returns.
+      counts: number of images in each official split of the complete data set.
+      prepare: function from a picture [H, W, C] and a seed [2] to an image of `shape`.
+      preprocessing: what `prepare` does, in words.
       random: whether `prepare` uses its seed.
-      whole: whether its images are whole numbers.
+      whole: whether the pixels that `prepare` returns are whole numbers.
       condition: the feature to condition on: "label", "attributes", or None.
     """
 
@@ -44,20 +44,21 @@ class DataSet:
 
 
 def load(data_set, data_dir, conditional):
-    """Returns the `ImageData` of a `DataSet`; prepares, or downloads, the data if `data_dir` has none of it.
+    """Returns the `ImageData` of a `DataSet`; prepares or downloads the data if `data_dir` does not hold them.
 
-    Without an official split for it, the last 2,000 training images are for validation, or 5 % if that is less; and the
-    official validation set is tested on. Splits whose pixels take at most 512 MiB are held in memory.
+    A data set that lacks an official validation or test set is tested on the one that it has, and the last 2,000
+    training images, or 5 % of them if that is fewer, are for validation. Splits whose pixels take at most 512 MiB are
+    held in memory, unless `prepare` is random.
 
     Args:
       data_set: `DataSet`.
       data_dir: str or path of an existing directory, the `data_dir` of tensorflow_datasets; None for its default,
         ~/tensorflow_datasets.
-      conditional: bool; with the class of each image, one-hot, or its attributes, 0 or 1.
+      conditional: bool; each image comes with its class, one-hot, or with its attributes, each 0 or 1.
 
     Raises:
-      FileNotFoundError: if there is no directory `data_dir`; a slip of the pen should not start a download.
-      ImportError: without tensorflow_datasets.
+      FileNotFoundError: if there is no directory `data_dir`, because a typing error should not start a download.
+      ImportError: if tensorflow_datasets is missing.
       RuntimeError: if the data can't be downloaded.
       ValueError: if the data set in `data_dir` is unfinished or damaged, its pictures have another size than its name
         promises, or there is nothing to condition on.
@@ -65,10 +66,10 @@ def load(data_set, data_dir, conditional):
     if data_set.condition is None:
         refuse_conditional(conditional, data_set.key)
     tfds = import_extra("tensorflow_datasets")
-    if not hasattr(tfds, "builder"):  # It only logs what went wrong in its import.
+    if not hasattr(tfds, "builder"):  # Its import only logs what went wrong.
         raise ImportError(
-            "`tensorflow_datasets` is installed but can't be used, often since protobuf and tensorflow-metadata do "
-            'not fit; `python -c "import tensorflow_datasets"` says why.'
+            "`tensorflow_datasets` is installed but can't be used, often because the versions of protobuf and "
+            'tensorflow-metadata do not match; `python -c "import tensorflow_datasets"` says why.'
         )
     if data_dir is not None and not tf.io.gfile.isdir(data_dir):
         raise FileNotFoundError(
@@ -85,11 +86,11 @@ def load(data_set, data_dir, conditional):
         raise _damaged(builder.data_path, f"{counts['train']} train images: must be at least 2")
     splits = _splits(counts)
     names = _conditioning_names(builder, data_set) if conditional else ()
-    read = {name: _open(builder, data_set, split, names) for name, split in splits.items()}
+    record_images = {name: _open(builder, data_set, split, names) for name, split in splits.items()}
     return ImageData(
         key=data_set.key,
         name=f"{data_set.key} {builder.version} (TFDS){_remark(data_set, counts)}",
-        **{name: _in_memory(builder, data_set, images, name) for name, images in read.items()},
+        **{name: _in_memory(builder, data_set, images, name) for name, images in record_images.items()},
         levels=256,
         splits=splits,
         preprocessing=data_set.preprocessing,
@@ -100,7 +101,7 @@ def load(data_set, data_dir, conditional):
 
 
 def _splits(counts):
-    """Which images of TFDS are for what."""
+    """Returns which images of TFDS each of our three splits takes, e.g. "train[:48000]"."""
     if "test" in counts and "validation" in counts:
         return {name: name for name in ("train", "validation", "test")}
     kept = counts["train"] - max(1, min(2000, counts["train"] // 20))
@@ -126,10 +127,10 @@ def _remark(data_set, counts):
 
 
 def _builder(tfds, key, data_dir):
-    """Returns a builder whose data lie on disk, prepared or downloaded now if need be."""
+    """Returns a builder whose data are on the disk; prepares or downloads them first if need be."""
     try:
         builder = tfds.builder(key, data_dir=data_dir)
-    except Exception as error:  # whatever a damaged dataset_info.json leads to
+    except Exception as error:  # A damaged dataset_info.json leads to nearly any error.
         raise _damaged(pathlib.Path(data_dir or "~/tensorflow_datasets") / key, error) from error
     if builder.is_prepared():
         return builder
@@ -141,10 +142,10 @@ def _builder(tfds, key, data_dir):
         return tfds.builder(key, data_dir=data_dir)
     try:
         builder.download_and_prepare()
-    except Exception as error:  # network, disk, checksums: all end here
+    except Exception as error:  # Errors of network, disk and checksums all end here.
         raise RuntimeError(
             f"`data_dir`={str(data_dir)!r}: no {key} in {target}, and the download failed ({type(error).__name__}: "
-            f"{error}). Connect to the network, or copy there a folder that tensorflow_datasets has prepared."
+            f"{error}). Connect to the network, or copy a folder that tensorflow_datasets has prepared to that place."
         ) from error
     return builder
 
@@ -158,7 +159,7 @@ def _conditioning_names(builder, data_set):
 
 
 def _open(builder, data_set, split, names):
-    """Returns the `RecordImages` of a split; looks at its files, and at the first picture."""
+    """Returns the `RecordImages` of a split, after a check of its files and its first picture."""
     info = builder.info.splits[split]
     _check_files(builder, split.split("[")[0])
     features = builder.info.features
@@ -189,7 +190,7 @@ def _open(builder, data_set, split, names):
 
 
 def _check_files(builder, split):
-    """Raises unless the files of an official split are there, as long as TFDS wrote them."""
+    """Raises ValueError unless the files of an official split are there and as long as TFDS wrote them."""
     info = builder.info.splits[split]
     if builder.info.file_format.value != "tfrecord":
         raise ValueError(
@@ -200,16 +201,16 @@ def _check_files(builder, split):
     if missing:
         raise _damaged(builder.data_path, f"{len(missing)} files are missing, the first {missing[0]}")
     size = sum(tf.io.gfile.stat(str(f)).length for f in info.filepaths)
-    framed = info.num_bytes + 16 * info.num_examples  # a TFRecord's length and checksums
-    if size < framed:
-        raise _damaged(builder.data_path, f"split {split!r} has {size:,} bytes of {framed:,}")
+    written = info.num_bytes + 16 * info.num_examples  # A TFRecord adds 16 bytes of length and checksums.
+    if size < written:
+        raise _damaged(builder.data_path, f"split {split!r} has {size:,} bytes of {written:,}")
 
 
 def _first_picture(builder, images, split):
     try:
         record = next(iter(images.in_order()))
         return builder.info.features.deserialize_example(record)["image"]
-    except Exception as error:  # a broken record, or one of other features
+    except Exception as error:  # The record is broken, or has other features.
         raise _damaged(builder.data_path, f"split {split!r} can't be read") from error
 
 
@@ -223,11 +224,11 @@ def _in_memory(builder, data_set, images, name):
         desc=f"reading {data_set.key} {name}",
         total=-(-len(images) // batch),
         leave=False,
-        disable=None if len(images) >= 20_000 else True,  # None: shown on a terminal only
+        disable=None if len(images) >= 20_000 else True,  # None shows it on a terminal only.
     )
     try:
         return images.in_memory(batch, bar)
-    except Exception as error:  # a broken record
+    except Exception as error:  # A record is broken.
         raise _damaged(builder.data_path, f"split {name!r} can't be read") from error
 
 

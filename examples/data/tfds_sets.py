@@ -1,4 +1,4 @@
-"""The data sets of the paper, and two more, as the paper and its released program read them (paper, section 4.1)."""
+"""Loaders of the paper's data sets and of two more, as the paper and its released program read them (section 4.1)."""
 
 import dataclasses
 import functools
@@ -9,25 +9,25 @@ from examples.data.tfds_reader import DataSet, load
 
 
 def cifar10(data_dir=None, conditional=False):
-    """Returns CIFAR-10: 32x32x3; 48,000 to train, 2,000 to validate, 10,000 to test. See `load`."""
-    return load(_small("cifar10", (32, 32, 3), 50_000), data_dir, conditional)
+    """Returns CIFAR-10, 32x32x3: 48,000 images to train, 2,000 to validate, 10,000 to test. See `load`."""
+    return load(_labelled_set("cifar10", (32, 32, 3), 50_000), data_dir, conditional)
 
 
 def cifar100(data_dir=None, conditional=False):
-    """Returns CIFAR-100: 32x32x3; 48,000 to train, 2,000 to validate, 10,000 to test. See `load`."""
-    return load(_small("cifar100", (32, 32, 3), 50_000), data_dir, conditional)
+    """Returns CIFAR-100, 32x32x3: 48,000 images to train, 2,000 to validate, 10,000 to test. See `load`."""
+    return load(_labelled_set("cifar100", (32, 32, 3), 50_000), data_dir, conditional)
 
 
 def mnist(data_dir=None, conditional=False):
-    """Returns MNIST, padded to 32x32x1: 58,000 to train, 2,000 to validate, 10,000 to test. See `load`."""
+    """Returns MNIST, padded to 32x32x1: 58,000 images to train, 2,000 to validate, 10,000 to test. See `load`."""
     words = "28x28 padded to 32x32 with black"
-    data_set = _small("mnist", (28, 28, 1), 60_000)
+    data_set = _labelled_set("mnist", (28, 28, 1), 60_000)
     data_set = dataclasses.replace(data_set, shape=(32, 32, 1), prepare=preprocessing.pad_to_32, preprocessing=words)
     return load(data_set, data_dir, conditional)
 
 
 def imagenet(size, data_dir=None, conditional=False):
-    """Returns the downsampled ImageNet: size x size x 3, size 32 or 64. The validation set is tested on. See `load`."""
+    """Returns the downsampled ImageNet, size x size x 3, size 32 or 64; tested on its validation set. See `load`."""
     if size not in (32, 64):
         raise ValueError(f"`size`={size!r}: must be 32 or 64, the sizes that the set was published in.")
     shape = (size, size, 3)
@@ -38,7 +38,7 @@ def imagenet(size, data_dir=None, conditional=False):
 def lsun(category, data_dir=None, conditional=False):
     """Returns LSUN "bedroom", "tower" or "church_outdoor": random crops of 64x64x3. See `load`.
 
-    The official validation set, of 300 pictures, is tested on; its crops are always the same.
+    The official validation set of 300 pictures is for testing; its crops are always the same.
     """
     train = {"bedroom": 3_033_042, "tower": 708_264, "church_outdoor": 126_227}
     if category not in train:
@@ -59,10 +59,10 @@ def celeb_a(data_dir=None, size=64, rounded=True, conditional=False):
     """Returns CelebA with its official splits: rows 40 to 187, columns 15 to 162, resized to size x size x 3.
 
     Args:
-      data_dir, conditional: see `load`; the conditioning is the 40 attributes, 0 or 1.
-      size: int, pixels.
-      rounded: bool; round pixels to 8 bits. Without, as in the released program, noise lands on numbers that are not
-        whole, so that the bits/dim of these images bound no 8-bit code.
+      data_dir, conditional: see `load`; the conditioning is the 40 attributes, each 0 or 1.
+      size: int, side of an image in pixels.
+      rounded: bool; round pixels to 8 bits. False adds the noise to fractions, as the released program does, so that
+        the bits/dim of these images is no bound for an 8-bit code.
     """
     check_int("size", size, 1, "the side of an image in pixels")
     crop = functools.partial(preprocessing.celeb_a, size=size)
@@ -85,5 +85,5 @@ def celeb_a(data_dir=None, size=64, rounded=True, conditional=False):
     return load(data_set, data_dir, conditional)
 
 
-def _small(key, shape, train):
+def _labelled_set(key, shape, train):
     return DataSet(key, shape, shape, {"train": train, "test": 10_000}, condition="label")

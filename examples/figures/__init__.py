@@ -1,1 +1,1 @@
-"""The figures of the paper, and of its web page."""
+"""The figures of the paper and of its web page."""

@@ -2,9 +2,9 @@
 
     python -m examples.figures NAME --run=runs/digits [--out=DIR]
 
-NAME is one of examples, samples, extrapolate, compress, manifold, dome, attributes, toy, gallery. Writes PNG files, and
-a JSON file of what they show beside them, to --out, by default the figures/ directory of the run. `toy` needs no run;
-`gallery` makes one page of all figures that it finds in several --run.
+NAME is one of examples, samples, extrapolate, compress, manifold, dome, attributes, toy, gallery. It writes PNG files,
+and beside them a JSON file that says what they show, to --out, by default the figures/ directory of the run. `toy`
+needs no run; `gallery` makes one page of all figures that it finds in several --run.
 """
 
 import pathlib
@@ -28,17 +28,21 @@ FIGURES = {
 
 FLAGS = flags.FLAGS
 command_lib.define_paths("run", "Directory of a run of examples.train; for gallery, several.")
-command_lib.define_path("out", "Directory of the files. Default: figures/ of the run; toy/ or gallery/ for these.")
-flags.DEFINE_integer("seed", 0, "Seed of noise and of the choice of images.", lower_bound=0, upper_bound=2**31 - 1)
+command_lib.define_path(
+    "out", "Directory of the files. Default: figures/ of the run; for toy and gallery, toy/ and gallery/."
+)
+flags.DEFINE_integer("seed", 0, "Seed of the noise and of the choice of images.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_float("temperature", 1.0, "Standard deviation of the latents that are drawn.", lower_bound=0.0)
-flags.DEFINE_bool("batch_statistics", False, "Normalise inside the networks by the pictures' own statistics.")
+flags.DEFINE_bool("batch_statistics", False, "Normalise in the networks by the statistics of the new pictures.")
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def make(name, runs, directory=None):
     """Makes the figure `name`; returns its record and its directory.
 
-    Raises: as `open_run`; ValueError for an unknown name, or runs that this figure can't be made from.
+    Raises:
+      ValueError: if the name is unknown or the figure can't be made from these runs.
+      ImportError, OSError, RuntimeError, TypeError, ValueError: see `experiment.open_run`.
     """
     if name not in (*FIGURES, "toy", "gallery"):
         raise ValueError(f"NAME={name!r}: must be one of {', '.join([*FIGURES, 'toy', 'gallery'])}.")

@@ -1,4 +1,4 @@
-"""What all figures share: a trained model both ways, and pictures with a record beside them."""
+"""What all figures share: a trained model in both directions, and pictures with a record beside them."""
 
 import dataclasses
 import json
@@ -17,20 +17,20 @@ from examples.data.image_data import import_extra
 from examples.experiment import Experiment
 from tfp_realnvp import dequantize, quantize
 
-_POOL = 512  # test images that a figure's are drawn from
+_POOL = 512  # A figure chooses among this many test images.
 
 
 @dataclasses.dataclass
 class Figure:
-    """A figure in the making.
+    """A figure that is being made.
 
     Attributes:
-      name: of the figure, and of its files.
-      opened: the `Experiment` whose averaged weights, if it keeps any, are in place.
-      directory: for the files.
-      seed: of all noise and of the choice of images.
+      name: name of the figure, with which the names of its files begin.
+      opened: the `Experiment`; its model has the averaged weights in place, if it keeps any.
+      directory: directory of the files.
+      seed: seed of all noise and of the choice of images.
       temperature: standard deviation of the latents that are drawn.
-      batch_statistics: normalise inside the networks by the statistics of the pictures in the making.
+      batch_statistics: whether the networks normalise by the statistics of the pictures that are decoded.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Figure:
 
     @property
     def data(self):
-        """The data set, for captions."""
+        """The short name of the data set, for captions."""
         return self.opened.images.key
 
     @property
@@ -68,7 +68,11 @@ class Figure:
         return self.opened.config.flow.get("num_scales", 2)
 
     def examples(self, count):
-        """Returns `count` test images, uint8, and their conditioning or None, both arrays; `seed` chooses."""
+        """Returns test images that `seed` chooses, uint8 [count, H, W, C], and their conditioning [count, K] or None.
+
+        Raises:
+          ValueError: if there are fewer test images.
+        """
         images = self.opened.images.test
         pool = min(max(_POOL, count), len(images))
         if count > pool:
@@ -81,34 +85,34 @@ class Figure:
         return pixels.numpy()[chosen], None if conditioning is None else conditioning.numpy()[chosen]
 
     def encode(self, pixels, conditioning=None):
-        """Returns the latents [N, H, W, C] of whole-numbered images; `decode` gives the images back."""
+        """Returns the latents, float32 [N, H, W, C], of whole-numbered images; `decode` gives the images back."""
         noisy = dequantize(pixels, self.levels, seed=(self.seed, 1))
         return self._in_batches(self._inverse, noisy.numpy(), conditioning, "encoding")
 
     def decode(self, latents, conditioning=None):
-        """Returns the pictures of latents, uint8 [N, H, W, C]; any H and W that the squeezes divide."""
+        """Returns the pictures of latents, uint8 [N, H, W, C]; H and W may have any size that can be squeezed."""
         return quantize(
             self._in_batches(self._forward, np.asarray(latents), conditioning, "decoding"), self.levels
         ).numpy()
 
     def latents(self, count, scale=1):
-        """Returns latents drawn with `temperature`, float32, for pictures `scale` times as large as the data's."""
+        """Returns latents drawn with `temperature`, float32 [count, scale * H, scale * W, C] for data of H and W."""
         height, width, channels = self.opened.images.image_shape
         shape = [count, scale * height, scale * width, channels]
         return self.temperature * tf.random.stateless_normal(shape, [self.seed, 2]).numpy()
 
     def conditioning(self, count):
-        """Returns the conditioning of `count` test images for samples to be drawn under, or None."""
+        """Returns the conditioning [count, K] of test images, for samples to be drawn with, or None."""
         return self.examples(count)[1] if self.opened.conditional else None
 
     def write(self, suffix, sheet, alt, **facts):
-        """Writes a picture, uint8 [H, W, 3], as PNG; `facts` go to the record."""
+        """Writes a picture, uint8 [H, W, 3], as PNG; the record gets its `alt` text and `facts`."""
         file = f"{self.name}{suffix and '_'}{suffix}.png"
         plots.write_png(self.directory / file, sheet)
         self.pictures.append({"file": file, "alt": alt, "size": [sheet.shape[1], sheet.shape[0]], **facts})
 
     def write_frames(self, frames, alt):
-        """Writes frames, uint8 [H, W, 3], as an animation, and side by side for a page that shows them at will."""
+        """Writes frames, uint8 [H, W, 3], as an animation, and side by side for a page that shows any of them."""
         plots.write_animation(self.directory / f"{self.name}.webp", frames)
         columns = math.ceil(math.sqrt(len(frames)))
         strip = plots.image_sheet(np.stack(frames), columns, min_side=1)
@@ -135,15 +139,15 @@ class Figure:
         return record
 
     def sheet(self, images, columns=None, min_side=64):
-        """A sheet of uint8 images; see `plots.image_sheet`."""
+        """Returns a sheet of uint8 images; see `plots.image_sheet`."""
         return plots.image_sheet(images, columns, min_side=min_side, levels=self.levels)
 
     def _in_batches(self, function, x, conditioning, what):
-        # As many pixels at a time as a batch of training has: larger pictures take no more memory.
+        # A batch has as many pixels as in training, so that larger pictures take no more memory.
         pixels = math.prod(self.opened.images.image_shape) * self.opened.config.batch_size
         size = max(1, pixels // math.prod(x.shape[1:]))
         if self.batch_statistics:
-            size = len(x)  # Statistics are those of all pictures together.
+            size = len(x)  # The statistics are those of all pictures together.
         starts = import_extra("tqdm").trange(0, len(x), size, desc=what, leave=False, disable=None)
         parts = []
         for i in starts:

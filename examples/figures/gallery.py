@@ -1,4 +1,4 @@
-"""One static page of the figures of several runs, laid out as the paper's web page: a row a data set."""
+"""One static page with the figures of several runs, laid out like the paper's web page: one row per run."""
 
 import contextlib
 import json
@@ -10,30 +10,30 @@ import shutil
 
 from PIL import Image
 
-from examples import results  # And nothing that imports TensorFlow: a page needs none.
+from examples import results  # Nothing here imports TensorFlow, which a page does not need.
 from examples.figures import gallery_page
 from examples.figures.gallery_page import Source
 
 PAGE, RECORD = "index.html", "gallery.json"
 _PICTURE = re.compile(r"[\w-][\w.-]*\.(png|webp)")
-_OWN = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_GALLERY_FILE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def make(runs, directory):
-    """Writes DIR/index.html, the pictures that it shows and gallery.json, whole or not at all; returns its record.
+    """Writes DIR/index.html, the pictures that it shows and gallery.json, all or none; returns the gallery's record.
 
     Args:
-      runs: directories of runs that have figures/, and of toy figures; in the order of the page.
-      directory: str or path; new, empty, or that of an earlier gallery, which is replaced.
+      runs: list of directories of runs that have figures/, and of toy figures, in the order of the page.
+      directory: str or path of a directory that is new, empty, or holds an earlier gallery, which is replaced.
 
     Raises:
-      ValueError: no runs, or a record, picture or result that is damaged.
-      OSError: a directory is missing (FileNotFoundError), or `directory` holds other files or can't be written to.
+      ValueError: if there are no runs, or a record, picture or result is damaged.
+      OSError: if a directory is missing (FileNotFoundError), or `directory` holds other files or can't be written to.
     """
     if isinstance(runs, str | os.PathLike) or not runs:
         raise ValueError(f"`run`={runs!r}: must be directories of runs, at least one; name each, --run=DIR.")
     directory = pathlib.Path(directory)
-    earlier = _earlier(directory)
+    earlier = _earlier_files(directory)
     sources: list[Source] = []
     for run in map(str, runs):
         sources.append(_read(run, {source.folder for source in sources}))
@@ -66,14 +66,14 @@ def _read(given, taken):
 
 
 def _record(path, figure, given):
-    """Returns a figure's record with its pictures by name, each with the size of its file; refuses what is damaged."""
+    """Returns a figure's record with its pictures by name, each with its size; raises ValueError if it is damaged."""
 
     def damaged(what):
         return ValueError(f"{path}: {what}; make the figure anew: {gallery_page.command(figure, given)}.")
 
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: no JSON, or no UTF-8.
+    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8.
         raise damaged(f"can't be read as JSON ({error})") from error
     if not isinstance(record, dict) or not isinstance(record.get("pictures"), list):
         raise damaged("must hold one JSON object with a list of `pictures`")
@@ -94,7 +94,7 @@ def _record(path, figure, given):
 
 
 def _size(directory, name, damaged):
-    """Returns (width, height) of a picture beside its record; raises what `damaged` makes unless it is one."""
+    """Returns (width, height) of a picture beside its record; raises the error that `damaged` makes if it is none."""
     file = directory / name
     if not _PICTURE.fullmatch(name) or file.resolve().parent != directory.resolve():
         raise damaged(f"names the picture {name!r}, which must be a .png or .webp file beside the record")
@@ -102,23 +102,23 @@ def _size(directory, name, damaged):
         raise damaged(f"names the picture {name!r}, which is missing")
     try:
         with Image.open(file, formats=["PNG", "WEBP"]) as image:
-            image.load()  # All of it: a file that ends early has a sound beginning.
+            image.load()  # All of it is read, because a file that is cut short begins correctly.
             return image.size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise damaged(f"names the picture {name!r}, which can't be decoded ({error})") from error
 
 
 def _is_strip(strip, still):
-    """Whether a picture is of as many frames as it says, side by side, with gaps of 2 pixels."""
+    """Whether a picture has the size of as many frames as its record says, side by side with gaps of 2 pixels."""
     count, columns = strip["frames"], strip.get("columns")
     if still is None or not all(type(number) is int and number > 0 for number in (count, columns)):
         return False
-    sides = zip(strip["size"], still["size"], (columns, math.ceil(count / columns)), strict=True)
-    return all(whole + 2 == number * (one + 2) for whole, one, number in sides)
+    axes = zip(strip["size"], still["size"], (columns, math.ceil(count / columns)), strict=True)
+    return all(strip_side + 2 == frames * (frame_side + 2) for strip_side, frame_side, frames in axes)
 
 
-def _earlier(directory):
-    """Returns the files of the gallery that is in the directory, none if there is none; refuses anything else."""
+def _earlier_files(directory):
+    """Returns the set of files of the gallery in a directory, empty for a new one; raises OSError for other files."""
     nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists() or d.is_symlink())
     if not nearest.is_dir():
         raise NotADirectoryError(f"`out`={directory}: {nearest} is a file; name a directory for the page.")
@@ -127,52 +127,52 @@ def _earlier(directory):
     try:
         record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
         files = set(record["files"])
-        if record["figure"] != "gallery" or not all(map(_OWN.fullmatch, files)):
+        if record["figure"] != "gallery" or not all(map(_GALLERY_FILE.fullmatch, files)):
             raise ValueError(f"no record of a gallery: {record!r}")
         return files
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _foreign(directory, next(directory.iterdir()).name) from error
+        raise _foreign_file_error(directory, next(directory.iterdir()).name) from error
 
 
 def _check_free(directory, files, earlier):
     for name in files:
         path = directory / name
         if (path.exists() or path.is_symlink()) and name not in earlier:
-            raise _foreign(directory, name)
+            raise _foreign_file_error(directory, name)
         if path.parent.is_symlink() or (path.parent.exists() and not path.parent.is_dir()):
-            raise _foreign(directory, path.parent.name)
+            raise _foreign_file_error(directory, path.parent.name)
 
 
-def _foreign(directory, name):
+def _foreign_file_error(directory, name):
     return FileExistsError(
-        f"`out`={directory}: holds {name}, which no gallery wrote; name a new or empty directory, or a gallery's."
+        f"`out`={directory}: holds {name}, which no gallery wrote; name a new or empty directory, or one of a gallery."
     )
 
 
 def _write(directory, copies, page, record, earlier):
-    made = [d for d in (directory, *directory.parents) if not d.exists()]
-    # Whatever can fail for want of space is done in here; then files are only renamed, the page last.
+    new_directories = [d for d in (directory, *directory.parents) if not d.exists()]
+    # Everything that needs space is written in here first; then files are only renamed, the page last.
     staging = directory / f".gallery.{os.getpid()}.tmp"
-    placed: list[pathlib.Path] = []
+    new_files: list[pathlib.Path] = []
     try:
         staging.mkdir(parents=True)
         for name, source in copies.items():
             (staging / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source, staging / name)
-        # Until the page is in place, both its files and the earlier one's belong here.
-        both = {**record, "files": sorted({*record["files"], *earlier})}
-        for name, fields in {RECORD: both, "final": record}.items():
+        # Until the page is in place, its files and those of the earlier page both belong here.
+        interim = {**record, "files": sorted({*record["files"], *earlier})}
+        for name, fields in {RECORD: interim, "final": record}.items():
             (staging / name).write_text(json.dumps(fields, indent=1) + "\n", encoding="utf-8")
         (staging / PAGE).write_bytes(page.encode("utf-8", "replace"))  # JSON may hold half a surrogate pair.
         for name in (RECORD, *copies, PAGE):
             (directory / name).parent.mkdir(exist_ok=True)
             os.replace(staging / name, directory / name)
-            placed += [] if name in earlier else [directory / name]
+            new_files += [] if name in earlier else [directory / name]
     except BaseException as error:
         shutil.rmtree(staging, ignore_errors=True)
-        for path in placed:
+        for path in new_files:
             path.unlink(missing_ok=True)
-        _remove_empty(*{path.parent for path in placed} - {directory}, *made)
+        _remove_empty(*{path.parent for path in new_files} - {directory}, *new_directories)
         if isinstance(error, OSError):
             raise OSError(
                 f"`out`={directory}: can't be written to ({error.strerror}); name a directory that can, or free space."
@@ -187,5 +187,5 @@ def _write(directory, copies, page, record, earlier):
 
 def _remove_empty(*directories):
     for path in directories:
-        with contextlib.suppress(OSError):  # There is something in it, or it was never made.
+        with contextlib.suppress(OSError):  # It is not empty, or was never made.
             path.rmdir()

@@ -11,7 +11,7 @@ from base64 import b64encode
 from examples import results
 
 _TEMPLATE = pathlib.Path(__file__).with_name("gallery.html")
-# Title of a cell, its figure, the picture in it; then another picture that its caption leads to.
+# Title, figure and picture of a cell; then the text, figure and picture of the link in its caption, if there is one.
 COLUMNS = (
     ("Examples", "examples", "examples.png"),
     ("Samples", "samples", "samples.png"),
@@ -20,7 +20,7 @@ COLUMNS = (
     ("Information loss", "compress", "compress_noise.png", "rest zero", "compress", "compress_zeros.png"),
     ("Manifold", "dome", "dome.png", "of four", "manifold", "manifold.png"),
 )
-STATIC_MANIFOLD = ("Manifold", "manifold", "manifold.png")  # in its place where there is no dome
+STATIC_MANIFOLD = ("Manifold", "manifold", "manifold.png")  # replaces the dome where there is none
 ATTRIBUTES = ("Attributes", "attributes", "attributes.png")
 FIGURES = (*dict.fromkeys(column[1] for column in COLUMNS), "manifold", "attributes")
 
@@ -30,11 +30,11 @@ class Source:
     """A run, or the directory of a toy figure.
 
     Attributes:
-      given: its directory as the command named it.
-      folder: of its pictures, in the page's directory.
-      directory: of its pictures and records.
-      records: of its figures, by figure; the pictures of each by file name, with their sizes.
-      result: of the test split, or None.
+      given: its directory, as the command named it.
+      folder: name of the folder for its pictures in the page's directory.
+      directory: path of the directory that holds its pictures and records.
+      records: dict from figures to their records; a record has its pictures by file name, with their sizes.
+      result: the result of the test split, or None.
     """
 
     given: str
@@ -53,7 +53,7 @@ class Source:
 
 
 class _Markup(str):
-    """HTML; any other string is text, and `_tag` escapes it."""
+    """HTML. Any other string is text, which `_tag` escapes."""
 
 
 def _tag(name, *children, **attributes):
@@ -68,7 +68,7 @@ def command(figure, *runs):
 
 
 def render(sources, directory):
-    """Returns the page, and the files to copy: where they go below the page's directory -> where they are."""
+    """Returns the page, and the files to copy: a dict from places below the page's directory to the files' paths."""
     copies: dict[str, pathlib.Path] = {}
     rows = [(_toy if "toy" in s.records else _row)(s, f"row-{i}", copies) for i, s in enumerate(sources)]
     links = [_tag("li", _tag("a", s.title, href=f"#row-{i}")) for i, s in enumerate(sources)]
@@ -77,7 +77,7 @@ def render(sources, directory):
     made_by = command("gallery", *(source.given for source in sources)) + f" {shlex.quote(f'--out={directory}')}"
     values = {
         "titles": html.escape(", ".join(dict.fromkeys(source.title for source in sources))),
-        # Of all scripts on the page the browser runs this one only.
+        # The browser runs this script and no other on the page.
         "script": "sha256-" + b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "links": "".join(links),
         "rows": "\n".join(rows),
@@ -87,23 +87,23 @@ def render(sources, directory):
 
 
 def _row(source, identifier, copies):
-    made, result = source.records, source.result
-    static = "manifold" in made and "dome" not in made
-    columns = [*COLUMNS[:-1], STATIC_MANIFOLD if static else COLUMNS[-1]]
-    groups: dict[str, list] = {"columns": columns, "further": [ATTRIBUTES] if "attributes" in made else []}
-    words = list(dict.fromkeys(r["data"] for r in ([result] if result else made.values())))
+    records, result = source.records, source.result
+    is_static = "manifold" in records and "dome" not in records
+    columns = [*COLUMNS[:-1], STATIC_MANIFOLD if is_static else COLUMNS[-1]]
+    groups: dict[str, list] = {"columns": columns, "further": [ATTRIBUTES] if "attributes" in records else []}
+    words = list(dict.fromkeys(r["data"] for r in ([result] if result else records.values())))
     if result:
         preset = f"{result['preset']} preset{', conditional' if result['conditional'] else ''}"
         words = [f"config {result['config']}", preset, *words]
-    lines = [result["training_command"], result["command"]] if result else []
-    lines += [r[key] for key in ("training_command", "command") for r in made.values()]
+    commands = [result["training_command"], result["command"]] if result else []
+    commands += [r[key] for key in ("training_command", "command") for r in records.values()]
     return _section(
         source,
         identifier,
         words,
         _facts(result, source.given),
         {name: [_cell(source, copies, *cell) for cell in cells] for name, cells in groups.items()},
-        lines,
+        commands,
     )
 
 
@@ -118,9 +118,9 @@ def _toy(source, identifier, copies):
     return _section(source, identifier, words, _list(facts), {"further": cells}, [record["command"]])
 
 
-def _section(source, identifier, words, facts, groups, lines):
+def _section(source, identifier, words, facts, groups, commands):
     lists = [_tag("ul", *cells, class_=f"figures {name}") for name, cells in groups.items() if cells]
-    code = [_tag("li", _tag("code", results.portable(line))) for line in dict.fromkeys(filter(None, lines))]
+    code = [_tag("li", _tag("code", results.portable(line))) for line in dict.fromkeys(filter(None, commands))]
     details = [_tag("details", _tag("summary", "Commands"), _tag("ul", *code))] if code else []
     title = _tag("div", _tag("h2", source.title), _tag("p", " · ".join(filter(None, words)), class_="about"))
     head = _tag("header", title, facts)
@@ -135,7 +135,7 @@ def _facts(result, given):
     marks[f"{result['split']} split"] = result["split"] != "test"
     number = [_tag("b", _number(result)), *(_tag("strong", m, class_="mark") for m, holds in marks.items() if holds)]
     paper = results.PAPER.get(result["key"], ("", "not in the paper"))[1]
-    # Bits/dim of other images, or given a label, are another quantity than the paper's.
+    # Bits/dim of other images, or given a label, are not the paper's quantity.
     if result["key"] in results.PAPER and (result["conditional"] or not result["genuine"]):
         paper += ", not comparable"
     draws = "1 noise draw" if result["noise_draws"] == 1 else f"{result['noise_draws']} noise draws"
@@ -178,7 +178,7 @@ def _cell(source, copies, title, figure, name, *other):
         copies[f"{source.folder}/{file}"] = source.directory / file
         return f"{source.folder}/{file}"
 
-    def large(content, file, alt, words, **attributes):
+    def link_to_large(content, file, alt, words, **attributes):
         title = f"{source.title}: {words}"
         return _tag("a", content, href=copied(file), class_="zoom", data_title=title, data_alt=alt, **attributes)
 
@@ -187,16 +187,16 @@ def _cell(source, copies, title, figure, name, *other):
     image = _tag("img", src=copied(name), alt=alt, **options)
     links = []
     if other and (also := _picture(source, *other[1:])):
-        links.append(large(other[0], other[2], also["alt"], f"{title}, {other[0]}"))
+        links.append(link_to_large(other[0], other[2], also["alt"], f"{title}, {other[0]}"))
     pictures = source.records[figure]["pictures"]
     strip = next((p for p in pictures.values() if "frames" in p), None)
     if strip:
-        moving = pictures.get(f"{figure}.webp", picture)
-        links.append(large("enlarge", moving["file"], moving["alt"], title, data_still=copied(name)))
+        animation = pictures.get(f"{figure}.webp", picture)
+        links.append(link_to_large("enlarge", animation["file"], animation["alt"], title, data_still=copied(name)))
         frames = {"data_strip": copied(strip["file"]), "data_frames": strip["frames"], "data_columns": strip["columns"]}
         body = _tag("button", image, type="button", class_="picture dome", **frames)
     else:
-        body = _tag("span", large(image, name, alt, title), class_="picture")
+        body = _tag("span", link_to_large(image, name, alt, title), class_="picture")
     notes = _notes(source, source.records[figure])
     caption = _tag("figcaption", _tag("span", title), *([_tag("span", *links, class_="links")] if links else []))
     note = [_tag("p", notes, class_="note")] if notes else []
@@ -204,7 +204,7 @@ def _cell(source, copies, title, figure, name, *other):
 
 
 def _notes(source, record):
-    """What a reader of a picture must know that the row does not say."""
+    """Returns what a reader of the picture must know and the row does not say."""
     notes = []
     if record.get("temperature", 1.0) != 1.0:
         notes.append(f"temperature {record['temperature']}")

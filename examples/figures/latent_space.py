@@ -14,7 +14,7 @@ _CHANGES = ("Smiling", "Male", "Eyeglasses", "Blond_Hair", "Black_Hair", "Young"
 
 
 def compress(figure):
-    """Originals from all latents, from the top half, quarter, ...; the rest drawn, or zero (figures 22 to 26)."""
+    """Writes images decoded from all latents, half, a quarter, ...; the rest is drawn, or zero (figures 22 to 26)."""
     pixels, conditioning = figure.examples(min(10, len(figure.opened.images.test)))
     latents = figure.encode(pixels, conditioning)
     kept = [0.5**i for i in range(figure.num_scales)]
@@ -22,17 +22,17 @@ def compress(figure):
     for suffix, temperature, rest in (("noise", figure.temperature, "drawn anew"), ("zeros", 0.0, "zero")):
         columns = []
         for fraction in kept:
-            partly = resample_latents(
+            resampled = resample_latents(
                 latents, figure.num_scales, fraction, seed=(figure.seed, 3), temperature=temperature
             )
-            columns.append(figure.decode(partly.numpy(), conditioning))
+            columns.append(figure.decode(resampled.numpy(), conditioning))
         sheet = figure.sheet(_by_row(columns), len(kept))
         alt = f"test images of {figure.data} from {', '.join(titles)} of their latents, left to right; the rest {rest}"
         figure.write(suffix, plots.with_titles(sheet, titles), alt, kept=kept)
 
 
 def manifold_grid(figure):
-    """The manifold through four test images, over two angles; the images have red borders (figures 6, 12 to 16)."""
+    """Writes the manifold through four test images over two angles; these have red borders (figures 6, 12 to 16)."""
     pixels, conditioning = figure.examples(4)
     grid = np.stack(np.meshgrid(_ANGLES, _ANGLES, indexing="ij"), -1)  # [8, 8, 2]
     tiles = _tiles(figure, figure.encode(pixels, conditioning), conditioning, grid)
@@ -41,7 +41,7 @@ def manifold_grid(figure):
 
 
 def dome(figure):
-    """The manifold through eight test images over three angles: 8 x 8 tiles, 40 frames over the third (web page)."""
+    """Writes the manifold through eight test images over three angles, the third over 40 frames (web page)."""
     pixels, conditioning = figure.examples(8)
     latents = figure.encode(pixels, conditioning)
     turns = np.arange(_DOME_FRAMES) * 2 * math.pi / _DOME_FRAMES
@@ -55,23 +55,27 @@ def dome(figure):
 
 
 def attributes(figure):
-    """Test images, encoded with their attributes or class and decoded with others (figures 27, 28)."""
+    """Writes test images, encoded with their attributes or class and decoded with others (figures 27, 28).
+
+    Raises:
+      ValueError: if the run was trained without either.
+    """
     names = figure.opened.images.conditioning_names
     if not names:
         raise ValueError(
             f"figure 'attributes': {figure.opened.settings.config} was trained without attributes or classes; name a "
             "run that was trained with --conditional."
         )
-    pixels, true = figure.examples(8)
-    latents = figure.encode(pixels, true)
-    columns, titles = [pixels, figure.decode(latents, true)], ["original", "decoded"]
-    classes = bool((true.sum(1) == 1).all())
-    for name in names[:10] if classes else [n for n in _CHANGES if n in names]:
-        other = np.zeros_like(true) if classes else true.copy()
-        at = names.index(name)
-        other[:, at] = 1 if classes else 1 - true[:, at]
-        columns.append(figure.decode(latents, other))
-        titles.append(name if classes else f"± {name}")
+    pixels, conditioning = figure.examples(8)
+    latents = figure.encode(pixels, conditioning)
+    columns, titles = [pixels, figure.decode(latents, conditioning)], ["original", "decoded"]
+    is_class = bool((conditioning.sum(1) == 1).all())
+    for name in names[:10] if is_class else [n for n in _CHANGES if n in names]:
+        changed = np.zeros_like(conditioning) if is_class else conditioning.copy()
+        entry = names.index(name)
+        changed[:, entry] = 1 if is_class else 1 - conditioning[:, entry]
+        columns.append(figure.decode(latents, changed))
+        titles.append(name if is_class else f"± {name}")
     sheet = plots.with_titles(figure.sheet(_by_row(columns), len(columns)), titles)
     changes = ", ".join(titles[2:])
     alt = f"test images of {figure.data}, decoded from their latents with other attributes: {changes}"
@@ -83,7 +87,10 @@ def _by_row(columns):
 
 
 def _tiles(figure, latents, conditioning, grid):
-    """Pictures of a manifold's points, row by row; conditioned on the originals' weighted by their shares squared."""
+    """Returns the pictures of a manifold's points, row by row.
+
+    A point's conditioning is the sum of the originals' conditioning, weighted by the squares of their shares in it.
+    """
     mapped = manifold(latents, grid.astype(np.float32)).numpy()
     if conditioning is not None:
         conditioning = (_shares(grid).reshape(-1, len(latents)) ** 2 @ conditioning).astype(np.float32)
@@ -91,11 +98,11 @@ def _tiles(figure, latents, conditioning, grid):
 
 
 def _originals(grid):
-    """Rows and columns of the grid where the map passes through an original."""
+    """Returns the rows and columns of the grid, int [K, 2], where the manifold passes through an original."""
     return np.argwhere(_shares(grid).max(-1) > 1 - 1e-5)
 
 
 def _shares(grid):
-    """How much of each original is in each point of a grid [8, 8, k]: [8, 8, 2^k]."""
+    """Returns the share of each original in each point of a grid [8, 8, k], float32 [8, 8, 2^k]."""
     unit = np.eye(2 ** grid.shape[-1], dtype=np.float32)[:, :, np.newaxis, np.newaxis]
     return manifold(unit, grid.astype(np.float32)).numpy()[..., 0, 0]

@@ -6,13 +6,13 @@ _SHEET = 64
 
 
 def examples(figure):
-    """Test images (figure 5, left)."""
+    """Writes a sheet of test images (figure 5, left)."""
     pixels, _ = figure.examples(min(_SHEET, len(figure.opened.images.test)))
     figure.write("", figure.sheet(pixels), f"{len(pixels)} test images of {figure.data}")
 
 
 def samples(figure):
-    """Samples, alone and beside test images (figures 5, 7 to 11)."""
+    """Writes samples, alone and beside test images (figures 5, 7 to 11)."""
     pixels, _ = figure.examples(min(_SHEET, len(figure.opened.images.test)))
     drawn = figure.decode(figure.latents(len(pixels)), figure.conditioning(len(pixels)))
     sheet = figure.sheet(drawn)
@@ -22,7 +22,7 @@ def samples(figure):
 
 
 def extrapolate(figure):
-    """Samples twice and ten times the training size, from the same weights (figures 17 to 21)."""
+    """Writes samples of twice and ten times the training size, from the same weights (figures 17 to 21)."""
     for scale, count in ((2, 16), (10, 1)):
         drawn = figure.decode(figure.latents(count, scale), figure.conditioning(count))
         times = {2: "twice", 10: "ten times"}[scale]
