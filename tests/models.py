@@ -54,29 +54,37 @@ def small_flow(channels=1, **options):
     return RealNVPImage(channels, **options)
 
 
-def one_coupling(
-    residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False, dtype=tf.float32
+def couplings(
+    count=1,
+    residual_blocks=0,
+    preset="released",
+    conditioning_size=None,
+    recompute_gradients=False,
+    dtype=tf.float32,
 ):
-    """The smallest bijector that has a network, running statistics and layers that report their health."""
-    mask, options = Checkerboard(), PRESETS[preset]
+    """The smallest bijectors that have networks, running statistics and layers that report their health."""
+    options = PRESETS[preset]
     statistics = {"running_average": options["running_average"]}
     common = {"recompute_gradients": recompute_gradients, "dtype": dtype}
+    parts, networks = [PixelLogit(squash=options["squash"])], []
     with tf.name_scope("tiny"):
-        network = CouplingNetwork(
-            mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics, **common
-        )
-        parts = [
-            PixelLogit(squash=options["squash"]),
-            AffineCoupling(mask, network, shift_first=options["shift_first"], name="coupling", **common),
-            FlowBatchNorm(1, mask, name="norm", **statistics, **common),
-        ]
+        for i in range(count):
+            mask, number = Checkerboard(i % 2), f"_{i}" if i else ""
+            network = CouplingNetwork(
+                mask, 1, 2, residual_blocks, conditioning_size=conditioning_size, statistics=statistics, **common
+            )
+            parts += [
+                AffineCoupling(mask, network, shift_first=options["shift_first"], name=f"coupling{number}", **common),
+                FlowBatchNorm(1, mask, name=f"norm{number}", **statistics, **common),
+            ]
+            networks.append(network)
         bijector = Composition(parts, name="tiny")
-    bijector.regularized_variables = [v for v in network.trainable_variables if "gain" in v.name]
+    bijector.regularized_variables = [v for n in networks for v in n.trainable_variables if "gain" in v.name]
     return bijector
 
 
 def tiny(**options):
-    return on_prior(one_coupling(**options), options.get("dtype", tf.float32))
+    return on_prior(couplings(**options), options.get("dtype", tf.float32))
 
 
 def normal():
