@@ -55,26 +55,33 @@ def small_flow(channels=1, **options):
     return RealNVPImage(channels, **options)
 
 
-def one_coupling(
-    residual_blocks=0, preset="released", conditioning_size=None, recompute_gradients=False, dtype=tf.float32
+def couplings(
+    count=1,
+    residual_blocks=0,
+    preset="released",
+    conditioning_size=None,
+    recompute_gradients=False,
+    dtype=tf.float32,
 ):
-    """The smallest bijector that has a network, running statistics and layers that report their health."""
-    mask, chosen = Checkerboard(), PRESETS[preset]
+    """The smallest bijectors that have networks, running statistics and layers that report their outputs."""
+    chosen = PRESETS[preset]
     statistics = {"running_average": chosen["running_average"]}
     common = {"recompute_gradients": recompute_gradients, "dtype": dtype}
+    options = NetworkOptions(conditioning_size=conditioning_size, **statistics, **common)
+    parts = [PixelLogit(squash=chosen["squash"])]
     with tf.name_scope("tiny"):
-        options = NetworkOptions(conditioning_size=conditioning_size, **statistics, **common)
-        network = CouplingNetwork(mask, 1, 2, residual_blocks, options)
-        parts = [
-            PixelLogit(squash=chosen["squash"]),
-            AffineCoupling(mask, network, shift_first=chosen["shift_first"], name="coupling", **common),
-            FlowBatchNorm(1, mask, name="norm", **statistics, **common),
-        ]
+        for i in range(count):
+            mask, number = Checkerboard(i % 2), f"_{i}" if i else ""
+            network = CouplingNetwork(mask, 1, 2, residual_blocks, options)
+            parts += [
+                AffineCoupling(mask, network, shift_first=chosen["shift_first"], name=f"coupling{number}", **common),
+                FlowBatchNorm(1, mask, name=f"norm{number}", **statistics, **common),
+            ]
         return Composition(parts, name="tiny")
 
 
 def tiny(**options):
-    return on_prior(one_coupling(**options), options.get("dtype", tf.float32))
+    return on_prior(couplings(**options), options.get("dtype", tf.float32))
 
 
 def normal():

@@ -43,7 +43,7 @@ def _trained(policy):
     images = _images_of_a_brightness()
     tf_keras.utils.set_random_seed(0)
     with models.policy(policy):
-        model = FlowModel(models.flow(width=8, residual_blocks=1), averaging=0.98)
+        model = FlowModel(models.flow(width=8), averaging=0.98)
         model.compile()
     first = model.evaluate(images, batch_size=128, verbose=0, return_dict=True)["bits_per_dim"]
     model.fit(images, batch_size=128, epochs=30, shuffle=False, verbose=0)

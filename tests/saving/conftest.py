@@ -34,6 +34,18 @@ def plain(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def plain_model(plain):
+    """The export of `plain`, as Python loads it."""
+    return tf.saved_model.load(plain[1])
+
+
+@pytest.fixture(scope="session")
+def conditional_model(conditional):
+    """The export of `conditional`, as Python loads it."""
+    return tf.saved_model.load(conditional[1])
+
+
+@pytest.fixture(scope="session")
 def conditional(tmp_path_factory):
     """A distribution that takes conditioning, and the path of its export."""
     distribution = make_distribution(conditioning_size=3)

@@ -57,9 +57,9 @@ def test_saved_model_cli_runs_it(plain, tmp_path):
 @pytest.mark.parametrize("kind", ["plain", "conditional"])
 def test_the_layout_is_that_of_tensorflow_serving(kind, request):
     _, export = request.getfixturevalue(kind)
+    model = request.getfixturevalue(f"{kind}_model")
     folder = pathlib.Path(export)
     assert folder.name == "1"
-    model = tf.saved_model.load(export)
     warmed_up = set()
     for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
         request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request

@@ -49,16 +49,14 @@ def test_answers_of_tensorflow_alone_are_the_distributions(plain, tmp_path):
             np.testing.assert_allclose(got[name], value, rtol=1e-5, atol=1e-5, err_msg=signature)
 
 
-def test_encode_and_decode_are_inverse(plain):
-    model = tf.saved_model.load(plain[1])
+def test_encode_and_decode_are_inverse(plain_model):
     images = pixels_of_levels(5, 4, 6, 1)
-    latents = model.encode(tf.constant(images, tf.float32), SEED)["latents"]
-    np.testing.assert_array_equal(model.decode(latents)["pixels"], images)
+    latents = plain_model.encode(tf.constant(images, tf.float32), SEED)["latents"]
+    np.testing.assert_array_equal(plain_model.decode(latents)["pixels"], images)
 
 
-def test_conditioning_reaches_the_distribution(conditional):
-    distribution, export = conditional
-    model = tf.saved_model.load(export)
+def test_conditioning_reaches_the_distribution(conditional, conditional_model):
+    distribution, model = conditional[0], conditional_model
     images, rows = pixels_of_levels(2, 4, 4, 1), np.eye(3, dtype=np.float32)[:2]
     keywords = {"bijector_kwargs": {"conditioning": rows}}
     got = model.serving_uint8(images, rows, SEED)["log_prob"]

@@ -11,11 +11,6 @@ from tests.saving.prediction_server import Model
 
 
 @pytest.fixture(scope="module")
-def model(plain):
-    return tf.saved_model.load(plain[1])
-
-
-@pytest.fixture(scope="module")
 def session(plain):
     """Answers as TensorFlow Serving does, which does not look at the shapes of inputs as Python does."""
     with contextlib.closing(Model(plain[1])) as model:
@@ -28,7 +23,7 @@ def session(plain):
 
 
 @pytest.mark.parametrize(("signature", "name", "value", "words"), WRONG)
-def test_wrong_requests_are_named_and_the_next_is_answered(model, session, signature, name, value, words):
+def test_wrong_requests_are_named_and_the_next_is_answered(plain_model, session, signature, name, value, words):
     right = session(signature, GOOD[signature])
     # Our own messages have the name of the input, and those of TensorFlow have it as the name of a node.
     with pytest.raises(tf.errors.InvalidArgumentError, match=f"(?s)(`{name}`.*{words}|{words}.*node input_{name}}})"):
@@ -36,7 +31,7 @@ def test_wrong_requests_are_named_and_the_next_is_answered(model, session, signa
     again = session(signature, GOOD[signature])
     for key in right:
         np.testing.assert_array_equal(right[key], again[key])
-    specs = model.signatures[signature].structured_input_signature[1]
+    specs = plain_model.signatures[signature].structured_input_signature[1]
     inputs = {k: tf.constant(v, specs[k].dtype) for k, v in (GOOD[signature] | {name: value}).items()}
     with pytest.raises((tf.errors.InvalidArgumentError, TypeError, ValueError), match=name):
-        model.signatures[signature](**inputs)
+        plain_model.signatures[signature](**inputs)

@@ -5,9 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.models import DIMENSIONS, assert_equal, compiled, images, normal, on_prior, one_coupling, values
+from tests.models import DIMENSIONS, assert_equal, compiled, couplings, images, normal, on_prior, values
 from tests.training.fitting import batched, noisy, still
-from tfp_realnvp import RealNVPImage
 
 tfb = tfp.bijectors
 
@@ -22,12 +21,8 @@ def with_influence(bijector):
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["flow", "chain"])
 def test_pairs_of_images_and_conditioning_are_taken(wrapped):
-    if wrapped:
-        bijector = with_influence(one_coupling(conditioning_size=2))
-        distribution = on_prior(tfb.Chain([bijector, tfb.Scale(1.1)]))
-    else:
-        bijector = with_influence(RealNVPImage(1, num_scales=1, width=2, residual_blocks=0, conditioning_size=2))
-        distribution = on_prior(bijector)
+    bijector = with_influence(couplings(conditioning_size=2))
+    distribution = on_prior(tfb.Chain([bijector, tfb.Scale(1.1)]) if wrapped else bijector)
     x, vectors = images(8), np.random.RandomState(1).randn(8, 2).astype(np.float32)
     model = compiled(distribution, optimizer=still())
     keywords = {"conditioning": vectors}
@@ -53,7 +48,7 @@ def test_conditioning_is_refused_where_none_is_taken():
 
 
 def test_a_chain_without_conditioning_trains():
-    bijector = one_coupling()
+    bijector = couplings()
     model = compiled(on_prior(tfb.Chain([bijector, tfb.Scale(0.9)])))
     before = values(bijector.non_trainable_variables)
     assert np.isfinite(model.fit(images(), verbose=0).history["loss"][0])

@@ -63,15 +63,22 @@ def listed(arrays):
     return [a.ravel().tolist() for a in arrays]
 
 
+@functools.cache
+def run_alone(preset, optimizer):
+    """The model that was trained on one device, its initial values, and what `run` returns for it."""
+    model = make(preset, optimizer)
+    initial = values(model.distribution.variables)
+    return model, initial, run(model, initial)
+
+
 def compare(strategy, preset, optimizer, gradients="kept"):
-    alone = make(preset, optimizer)
-    initial = values(alone.distribution.variables)
+    model, initial, alone = run_alone(preset, optimizer)
     with strategy.scope():
         together = make(preset, optimizer, initial, recompute_gradients=gradients == "recomputed")
     return {
-        "trainable": [v.trainable for v in alone.distribution.variables],
-        "names": [v.name for v in alone.distribution.variables],
-        "alone": run(alone, initial),
+        "trainable": [v.trainable for v in model.distribution.variables],
+        "names": [v.name for v in model.distribution.variables],
+        "alone": alone,
         "together": run(together, initial),
     }
 
