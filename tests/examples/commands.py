@@ -1,4 +1,4 @@
-"""The examples' programs over a small run: each in a process of its own, since they define the same flags."""
+"""Runs the programs of the examples over a small run, in a process each, since they define the same flags."""
 
 import contextlib
 import dataclasses
@@ -16,10 +16,10 @@ from examples import experiment
 from examples import run as run_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
-LONGEST = 1800  # seconds that a process may take before it counts as hung: many times what a busy machine takes
+LONGEST = 1800  # seconds after which a process counts as hung; a busy machine needs a small part of them
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
-# The digits through a flow that is traced in seconds.
+# Makes the config `digits` a flow that is traced in seconds.
 SMALL = """
 import dataclasses, os, resource, signal, sys
 from absl import app
@@ -61,7 +61,7 @@ for line in sys.stdin:
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     texts = [text.getvalue() for text in output]
-    if isinstance(code, str):  # As Python ends a program.
+    if isinstance(code, str):  # Python ends a program in this way.
         texts[1], code = f"{texts[1]}{code}\\n", 1
     print(json.dumps([code or 0, *texts]), flush=True)
 """
@@ -121,7 +121,7 @@ def opened(directory):
     """The `Experiment` of this run, in this process."""
     names = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_lib, "get", config_lib.get)  # Which `SMALL` replaces.
+        patch.setattr(config_lib, "get", config_lib.get)  # `SMALL` replaces it; this brings it back.
         exec(SMALL, names)
         return experiment.open_experiment(experiment.Settings.read(directory / run_lib.SETTINGS), directory)
 

@@ -1,4 +1,4 @@
-"""What tests of the examples share: runs that are trained once, and programs that answer many commands."""
+"""Tests of the examples share these fixtures: runs that are trained once, and programs that take many commands."""
 
 import contextlib
 import fcntl
@@ -29,7 +29,7 @@ def once(tmp_path_factory, worker_id):
         with (base / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not full.exists():
-                shutil.rmtree(directory, ignore_errors=True)  # What a worker left that failed.
+                shutil.rmtree(directory, ignore_errors=True)  # A worker that failed may have left it.
                 directory.mkdir()
                 fill(directory)
                 full.touch()

@@ -1,4 +1,4 @@
-"""Files of results, as `examples.evaluate` writes them."""
+"""Writes files of results as `examples.evaluate` writes them."""
 
 import json
 

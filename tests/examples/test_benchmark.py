@@ -1,4 +1,4 @@
-"""What the benchmark counts and measures; how fast anything is, no test says."""
+"""The benchmark counts and measures what it says. No test says how fast anything is."""
 
 import dataclasses
 import json
@@ -14,8 +14,9 @@ from examples import data
 from examples.benchmarks import compiled, feed, first_step, glow, operations, speed, turns
 from examples.benchmarks.convolutions import Convolution, bare, convolutions, gigamultiplications
 from tests import models
-from tests.examples import commands
+from tests.examples.commands import LONGEST, finished
 
+PROGRAM = "benchmark"
 TINY = dataclasses.replace(
     config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 0}, batch_size=4
 )
@@ -80,7 +81,7 @@ def test_a_network_of_a_config_without_its_data():
     assert noise.image_shape == (32, 32, 3)
     shape = [2, 32, 32, 3]
     work = convolutions(graph(lambda: model.distribution.log_prob(tf.fill(shape, 1.5))))
-    # 4 + 2 * 6 couplings, each of 2 blocks: conv_in, 2 + 2 in blocks, 3 taps, conv_out.
+    # There are 4 + 2 * 6 couplings, each of 2 blocks: conv_in, 2 + 2 in blocks, 3 taps, conv_out.
     assert len(work) == 16 * 9
     assert {w.dtype for w in work} == {tf.float32}
 
@@ -178,12 +179,13 @@ def test_training_that_waits_is_seen_to_wait():
     assert np.median(shares) > 0.5 > np.median(feed.shares_waiting(model, quick))
 
 
-def test_the_command(tmp_path):
+ONE_GLOW_STEP = "from examples.benchmarks import glow\npatch.setattr(glow, '_STEPS_PER_BLOCK', 1)"
+
+
+def test_the_command(commands, tmp_path):
     path = tmp_path / "figures.json"
-    program = "from examples import benchmark\nfrom examples.benchmarks import glow\nglow._STEPS_PER_BLOCK = 1\n"
     arguments = ["--part=speed", "--part=input", "--seconds=0.1", "--dtype=float32", "--batch_size=4", f"--json={path}"]
-    done = commands.run_python(commands.SMALL + program + "app.run(benchmark.main)", *arguments)
-    assert done.returncode == 0, done.stderr
+    table = finished(commands(*arguments, setup=ONE_GLOW_STEP))
     found = json.loads(path.read_text())
     assert found["batch_size"] == 4
     speeds = found["speed"]["images_per_second"]
@@ -193,7 +195,7 @@ def test_the_command(tmp_path):
     assert 2 < work["train"] / work["log_prob"] <= 3
     assert found["input"]["input_over_training"] > 0
     for line in ("digits, batches of 4", "its convolutions", "float32 train / tfb.Glow", "waiting for input"):
-        assert line in done.stdout
+        assert line in table
 
 
 ENDING = """
@@ -206,11 +208,10 @@ patch.setattr(program, "measure", measure)
 """
 
 
-def test_the_command_ends_in_one_line():
+def test_the_command_ends_in_one_line(commands):
     stop = "os.kill(os.getpid(), signal.SIGINT)"
     fail = "raise tf.errors.ResourceExhaustedError(None, None, 'no memory\\nfor it')"
-    with commands.commands_of("benchmark") as benchmark:
-        stopped, failed = (benchmark(setup=ENDING.format(event=event)) for event in (stop, fail))
+    stopped, failed = (commands(setup=ENDING.format(event=event)) for event in (stop, fail))
     assert (stopped.returncode, stopped.stderr) == (130, "stopped; only the parts above were measured\n")
     assert (failed.returncode, failed.stderr) == (1, "error: no memory for it\n")
 
@@ -223,7 +224,7 @@ def test_a_first_step_that_fails_is_explained():
 @pytest.mark.slow
 def test_first_step():
     found = first_step.measure("digits", "float32", 8)
-    assert 0 < found["seconds"] < commands.LONGEST
+    assert 0 < found["seconds"] < LONGEST
     assert found["traces"] == 1
     assert found["peak_memory"] > 200
     assert "MiB" in "\n".join(first_step.table({"float32": found}))

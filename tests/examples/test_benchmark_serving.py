@@ -1,4 +1,4 @@
-"""The benchmark of an exported model: it leaves the run as it was, and its figures agree with each other."""
+"""The benchmark of serving leaves the run as it was, and its figures agree with each other."""
 
 import json
 import re

@@ -96,7 +96,7 @@ def test_early_stopping():
 
     def on_epoch_begin(epoch, logs):
         if epoch == 2:
-            loc.assign(tf.zeros(loc.shape))  # Much worse: the mean of the images is near 128.
+            loc.assign(tf.zeros(loc.shape))  # This is much worse: the mean of the images is near 128.
 
     def on_epoch_end(epoch, logs):
         seen.append(loc.numpy())
@@ -153,7 +153,7 @@ def test_learning_rates():
     watch = callbacks.LambdaCallback(on_epoch_end=lambda e, logs: rates.append(float(model.optimizer.learning_rate)))
     model.fit(images(), epochs=3, callbacks=[schedule, watch], verbose=0)
     np.testing.assert_allclose(rates, [1.0, 0.1, 0.01], rtol=1e-6)
-    # Nothing changes any more at rate 0: a plateau from the second epoch on.
+    # At a rate near 0 nothing changes any more, so that there is a plateau from the second epoch on.
     model = compiled(normal(), optimizer=tf_keras.optimizers.SGD(1e-12))
     plateau = callbacks.ReduceLROnPlateau(monitor="val_bits_per_dim", factor=0.5, patience=1, min_delta=0.0, mode="min")
     model.fit(images(), epochs=3, validation_data=(images(4),), callbacks=[plateau], verbose=0)

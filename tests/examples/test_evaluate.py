@@ -1,4 +1,4 @@
-"""`python -m examples.evaluate` over trained runs: the numbers of training, and repaired statistics."""
+"""`python -m examples.evaluate` finds the numbers of training again, and tells and repairs spoiled statistics."""
 
 import contextlib
 import csv
@@ -49,13 +49,13 @@ def test_defaults_give_the_numbers_of_training(trained, run, commands):
     number = f"{ours['bits_per_dim']:.3f} +- {ours['standard_error']:.3f} bits/dim"
     assert printed.startswith(f"test: {number} (digits (scikit-learn")
     assert printed.endswith(f"\nresult:      {run / 'result_test.json'}\n")
-    assert printed.count("\n") == 2  # And no warning.
+    assert printed.count("\n") == 2  # There is no warning.
     before = contents(trained)
     assert {p.relative_to(run) for p in contents(run)} == {p.relative_to(trained) for p in before}
     for path, content in before.items():
         if path.name != "result_test.json":
             assert (run / path.relative_to(trained)).read_bytes() == content
-    # And `examples.results` makes a line of it.
+    # `examples.results` makes a line of it.
     (found,) = results.find([run])
     assert found["split_is"] == "all 200: last 200"
     assert f"{ours['bits_per_dim']:.3f} ± {ours['standard_error']:.3f}" in results.table([found])
@@ -95,7 +95,7 @@ def test_bounds_of_a_trained_flow(run):
         bound = found["importance_weighted"]["bits_per_dim"]
         assert bound < previous
         assert bound < found["bits_per_dim"] + 2 * found["standard_error"]
-        assert (per_image["importance_weighted"] < per_image["bits_per_dim"]).all()  # Of the same draws.
+        assert (per_image["importance_weighted"] < per_image["bits_per_dim"]).all()  # Both are of the same draws.
         previous = bound
 
 
@@ -163,7 +163,7 @@ def test_folders_are_found_from_any_working_directory(tmp_path, monkeypatch):
     assert config_lib.Sources("gs://bucket/data").data_dir == "gs://bucket/data"
 
 
-# The digits, but only where `data_dir` is.
+# Finds the digits only where the directory `data_dir` exists.
 FROM_DATA_DIR = """
 def load(sources):
     if not os.path.isdir(sources.data_dir or ""):
@@ -184,25 +184,25 @@ def test_data_that_moved(run, commands, tmp_path):
     assert contents(run) == before
     (tmp_path / "new").mkdir()
     finished(commands(f"--run={run}", f"--data_dir={tmp_path / 'new'}", "--images=2", setup=FROM_DATA_DIR))
-    assert result(run)["training_command"] == settings["command"]  # What trained it.
+    assert result(run)["training_command"] == settings["command"]  # This is the command that trained it.
     (tmp_path / "old").mkdir()
     finished(commands(f"--run={run}", "--images=2", setup=FROM_DATA_DIR))
 
 
 def test_bar_on_a_terminal_only(run, commands):
     terminal, end = pty.openpty()
-    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # Of no rows at first.
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # A new terminal has no rows.
     code = SMALL + "from examples import evaluate\napp.run(evaluate.main)"
     process = python(code, f"--run={run}", "--noise_draws=4", stderr=end, cwd=run.parent)
     os.close(end)
     shown = b""
-    with contextlib.suppress(OSError):  # Which is how a terminal ends.
+    with contextlib.suppress(OSError):  # Reading from a terminal that has ended raises it.
         while chunk := os.read(terminal, 4096):
             shown += chunk
     os.close(terminal)
     printed, _ = process.communicate()
     assert process.returncode == 0
     assert b"evaluating:" in shown
-    assert b"/16 " in shown  # Batches: 4 draws of 200 images in batches of 64.
+    assert b"/16 " in shown  # There are 16 batches: 4 draws of 200 images in batches of 64.
     assert [line.split(":")[0] for line in printed.splitlines()] == ["test", "result"]
-    assert finished(commands(f"--run={run}", "--noise_draws=4")) == printed  # Here without a bar.
+    assert finished(commands(f"--run={run}", "--noise_draws=4")) == printed  # There is no bar here.

@@ -1,4 +1,4 @@
-"""`examples.evaluation` beside numbers in closed form."""
+"""`examples.evaluation` finds the numbers that NumPy computes in closed form."""
 
 import dataclasses
 import math
@@ -86,7 +86,7 @@ def test_uniform_has_eight_bits_whatever_the_noise(tmp_path):
     assert found["importance_weighted"]["bits_per_dim"] == pytest.approx(8, abs=1e-5)
 
 
-# As narrow as a pixel's bin, so that the bounds differ from the truth and from each other.
+# This normal distribution is as narrow as a pixel's bin, so that the bounds differ from the truth and each other.
 LOC, SCALE = 100.3, 1.0
 
 
@@ -121,7 +121,7 @@ def test_draws_and_bounds_are_those_of_predict(tmp_path):
         assert weighted["bits_per_dim"] == pytest.approx(expected.mean(), rel=1e-12)
         assert weighted["standard_error"] == pytest.approx(expected.std() / math.sqrt(20), rel=1e-12)
         bounds.append(weighted["bits_per_dim"])
-        # Of the same draws it is never above, and by Jensen on average not below the truth.
+        # It is never above the plain one of the same draws, and by Jensen's inequality on average not below the truth.
         assert (expected <= plain).all()
         assert weighted["bits_per_dim"] > exact - 2 * weighted["standard_error"]
     assert bounds[0] > bounds[1] > bounds[2]
@@ -204,7 +204,7 @@ def test_refused_request(arguments, message, tmp_path):
 
 def test_recalibration_says_how_many_images_it_took(tmp_path):
     _, it = narrow(tmp_path)
-    for count, taken in {3: 3, 1000: 16}.items():  # 21 images, in batches of 8, a smaller last one left out.
+    for count, taken in {3: 3, 1000: 16}.items():  # The 21 images make batches of 8; the last is left out.
         fresh = dataclasses.replace(it, model=compiled(tiny()))
         found, _ = evaluation.evaluate(fresh, "test", "it", recalibration_images=count)
         assert found["statistics"] == f"recalibrated on the first {taken} training images"

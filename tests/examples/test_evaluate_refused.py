@@ -1,4 +1,4 @@
-"""What `python -m examples.evaluate` refuses, and how it ends when it can't go on."""
+"""`python -m examples.evaluate` refuses damaged runs and wrong flags in one line, and changes no file of the run."""
 
 import shutil
 import subprocess
@@ -145,7 +145,7 @@ patch.setattr(evaluation, "evaluate", evaluate_all)
 def test_full_disk(when, run, commands):
     (run / "result_test.json").write_text("an older one")
     before = contents(run)
-    if when == "before":  # Refused before any work.
+    if when == "before":  # The command is refused before any work.
         setup = "patch.setattr(evaluation, 'evaluate', None)\n" + FULL.format(room=0)
         message = f"`run`={run}: can't be written to (File too large); name a directory that can, or free space."
     else:

@@ -1,4 +1,4 @@
-"""`python -m examples.export`: what is written and what it answers."""
+"""`python -m examples.export` writes a model that answers as the averaged weights do, and says how to ask it."""
 
 import re
 import shutil
@@ -38,10 +38,10 @@ def test_export(run, experiment, commands, capsys):
     np.testing.assert_allclose(answer["log_prob"], log_prob, rtol=1e-5)
     np.testing.assert_allclose(answer["bits_per_dim"], bits_per_dim(log_prob, [8, 8, 1]), rtol=1e-5)
     assert served.sample(count=2)["pixels"].shape == [2, 8, 8, 1]
-    # Once more: beside the old one.
+    # Another export goes beside the old one.
     finished(commands(f"--run={run}", "--data_dir=/nowhere"))
     assert [path.name for path in sorted((run / "export").iterdir())] == ["1", "2"]
-    # And what is printed to ask it with, is Python.
+    # The command that is printed to ask it with is Python.
     ask = re.search(r"ask it: +python -c '(.*)'\n", printed).group(1)
     exec(ask, {})
     assert capsys.readouterr().out == "(4, 8, 8, 1)\n"

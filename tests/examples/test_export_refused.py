@@ -1,4 +1,4 @@
-"""What `python -m examples.export` refuses, and that it leaves the run as it was when it can't go on."""
+"""`python -m examples.export` refuses damaged runs and wrong flags in one line, and changes no file of the run."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The card of an exported model: what it says of data, flow and results."""
+"""The card of an exported model states its data, its flow, its results and its licence, and marks what is unusual."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The training program on every data set of the paper, with its scales but little width; and on a damaged one."""
+"""The training program runs on every data set of the paper; on a damaged one it ends in one clear line."""
 
 import json
 
@@ -13,7 +13,7 @@ from tests.examples.training_runs import assert_finite, assert_sheets, narrow, r
 
 pytest.importorskip("tensorflow_datasets")
 
-# Another trace of the whole program each, so not for all.
+# Resuming traces the whole program once more, so only these runs are resumed.
 RESUMED = ("cifar10", "lsun_church", "celeba --conditional")
 PAPER = ("cifar10", "imagenet32", "imagenet64", "lsun_bedroom", "lsun_tower", "lsun_church", "celeba")
 
@@ -67,7 +67,7 @@ def test_a_record_damaged_on_the_way(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "_WINDOW", 8)
     splits = {"train": list(examples(key, 120)), "validation": list(examples(key, 8))}
     folder = write_tfds(key, tmp_path, splits, num_shards=3)
-    # Behind the 64 images that are shown at the beginning, and before the last, which are held out.
+    # The damage lies behind the 64 images that are shown first, and before the last ones, which are held out.
     (damaged,) = folder.glob("*-train.tfrecord-00001-of-00003")
     content = bytearray(damaged.read_bytes())
     content[int(0.9 * len(content))] ^= 0xFF

@@ -1,4 +1,4 @@
-"""Sheets of images, and PNG files."""
+"""Sheets place, enlarge and shade images as they should, and PNG files are written whole or not at all."""
 
 import numpy as np
 import pytest

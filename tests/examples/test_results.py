@@ -1,4 +1,4 @@
-"""The table of `python -m examples.results`: which results share a line, and how each is marked."""
+"""The table of `python -m examples.results` has one line for results of the same weights, and marks what is unusual."""
 
 import re
 

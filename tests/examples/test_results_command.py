@@ -1,4 +1,4 @@
-"""The files that `python -m examples.results` finds, and those that it refuses."""
+"""`python -m examples.results` finds each file of results once, and refuses damaged ones in one line."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`python -m examples.train` as a user runs it: its results, its flags, and the command of the README."""
+"""`python -m examples.train` writes what it promises, refuses wrong flags, and does what the README says."""
 
 import csv
 import os
@@ -56,7 +56,7 @@ def test_files_on_the_way(whole):
         rows = list(csv.DictReader(file))
     assert [row["step"] for row in rows] == ["4", "8"]
     assert all(0 < float(value) < 10 for row in rows for name, value in row.items() if name != "step")
-    assert len(list(directory.glob("tensorboard/*/events.*"))) >= 3  # Training, validation, samples.
+    assert len(list(directory.glob("tensorboard/*/events.*"))) >= 3  # They are of training, validation and samples.
     assert "step 4/8" in printed
     assert not list(directory.rglob("*.tmp"))
 
@@ -74,7 +74,7 @@ def test_a_finished_run_trains_no_more(whole, commands, tmp_path):
 
 
 def test_mirrored(whole, commands, tmp_path):
-    # One replica on a machine without GPUs, so the numbers must be those of no strategy at all.
+    # A machine without GPUs has one replica, so the numbers must be those of no strategy at all.
     done = commands(f"--run_dir={tmp_path / 'run'}", "--strategy=mirrored", setup=TWO_INTERVALS)
     assert done.returncode == 0, done
     assert result(tmp_path / "run")["bits_per_dim"] == pytest.approx(result(whole[0])["bits_per_dim"], abs=1e-4)

@@ -1,4 +1,4 @@
-"""`python -m examples.train` after a kill, Ctrl-C, a full disk or a NaN: what is kept, and how a run resumes."""
+"""A training run that is killed or stopped, or that fails, keeps its last good checkpoint and can be resumed."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def assert_resumes(directory, step, whole, commands):
 def test_killed_run_resumes(whole, commands, tmp_path):
     killed = run_apart(tmp_path / "run", at_step_6("os.kill(os.getpid(), signal.SIGKILL)"))
     assert killed.returncode == -9
-    # A row of a step that is lost, and one, of step 12, that was cut short.
+    # The log has a row of a step that is lost, and a row of step 12 that was cut short.
     with (tmp_path / "run" / "log.csv").open("a") as file:
         file.write("8,1.0,1.0,1.0,1.0\n1")
     assert_resumes(tmp_path / "run", 4, whole, commands)
@@ -45,7 +45,7 @@ def test_killed_run_resumes(whole, commands, tmp_path):
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_stopped_run_resumes(name, whole, commands, tmp_path):
     setup = at_step_6(f"os.kill(os.getpid(), signal.{name})")
-    if name == "SIGINT":  # In a process of its own, as a user's is.
+    if name == "SIGINT":  # This one has a process of its own, as a user's command has.
         stopped = run_apart(tmp_path / "run", setup)
     else:
         stopped = commands(f"--run_dir={tmp_path / 'run'}", setup=setup)
@@ -54,7 +54,7 @@ def test_stopped_run_resumes(name, whole, commands, tmp_path):
     assert f"{name}: saving" in stopped.stdout
     assert f"the same command resumes from {tmp_path / 'run' / 'checkpoints' / 'step-6'}" in stopped.stdout
     assert_finite(tmp_path / "run" / "checkpoints" / "step-6")
-    if name == "SIGINT":  # From the same checkpoint it goes on in the same way.
+    if name == "SIGINT":  # From the same checkpoint SIGTERM's run would go on in the same way.
         assert_resumes(tmp_path / "run", 6, whole, commands)
 
 
@@ -89,7 +89,7 @@ def test_nan(commands, tmp_path):
         in failed.stderr
     )
     assert f"last good checkpoint: {tmp_path / 'run' / 'checkpoints' / 'step-4'}" in failed.stderr
-    assert_finite(tmp_path / "run" / "checkpoints" / "step-4")  # The one that `test_killed_run_resumes` goes on from.
+    assert_finite(tmp_path / "run" / "checkpoints" / "step-4")  # `test_killed_run_resumes` goes on from it.
     assert not (tmp_path / "run" / "result_test.json").exists()
 
 

@@ -1,4 +1,4 @@
-"""`examples.train` on sources of images other than the digits."""
+"""`examples.train` trains on a folder of pictures, on CIFAR-10 and on photo patches."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,8 @@ def test_folder(tmp_path, capsys):
     assert found["images"] > 0
     assert found["split_is"].startswith(f"all {found['images']}: the first ")
     assert_sheets(run_dir, 0, 2)
-    assert tf.io.decode_png((run_dir / "samples_0000002.png").read_bytes()).shape[0] == 8 * 66 - 2  # Enlarged to 64.
+    # The samples are enlarged to 64.
+    assert tf.io.decode_png((run_dir / "samples_0000002.png").read_bytes()).shape[0] == 8 * 66 - 2
     assert "test: " in capsys.readouterr().out
 
 

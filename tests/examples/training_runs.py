@@ -1,4 +1,4 @@
-"""Small runs of `examples.train`, and what must be true of their files."""
+"""Makes small runs of `examples.train`, and asserts what must be true of their files."""
 
 import dataclasses
 import sys
@@ -13,13 +13,13 @@ from examples import config as config_lib
 from examples import train as program
 from tests.examples.commands import SMALL, result, run_python
 
-# Makes of the small run, see `tests.examples.commands`, one of two intervals of four steps.
+# Gives the small run of `tests.examples.commands` two intervals of four steps.
 TWO_INTERVALS = """
 two_intervals = dataclasses.replace(small, steps=8, evaluations=2)
 patch.setattr(config, "get", lambda name: two_intervals)
 """
 
-# Does something after the sixth step, in the middle of the second interval.
+# Executes a statement after the sixth step, in the middle of the second interval.
 AT_STEP_6 = """
 from examples import callbacks
 
@@ -30,7 +30,7 @@ def on_train_batch_end(self, batch, logs=None):
 patch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
 """
 
-# Trains in a process that ends with it.
+# Trains, and then ends the process.
 APART = """
 import pytest
 from examples import train
@@ -67,7 +67,7 @@ def tensors(checkpoint):
     """Everything that was saved: weights, statistics, averages, optimizer slots, metrics, counters."""
     reader = tf.train.load_checkpoint(str(checkpoint))
     names = [n for n in reader.get_variable_to_shape_map() if n != "_CHECKPOINTABLE_OBJECT_GRAPH"]
-    # How often a run was saved and how long it took is no part of its state.
+    # How often a run was saved, and how long it took, are no part of its state.
     saved = {n: np.asarray(reader.get_tensor(n)) for n in names if not n.startswith(("save_counter", "seconds"))}
     assert len(saved) > 50
     return saved

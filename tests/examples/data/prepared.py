@@ -1,4 +1,4 @@
-"""Image files as the loaders find them: TFRecords, and small data sets of tensorflow_datasets under real names."""
+"""Writes files as the loaders find them: TFRecords, and small data sets of tensorflow_datasets under real names."""
 
 import contextlib
 import importlib
@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from examples import data
 
-TFDS = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "tfds"  # Data sets that TFDS prepared.
+# The data sets that TFDS has prepared, where they are at hand.
+TFDS = pathlib.Path(__file__).resolve().parents[4] / "shared" / "data" / "tfds"
+
 KEYS = (
     *("cifar10", "cifar100", "mnist", "celeb_a"),
     *("downsampled_imagenet/32x32", "downsampled_imagenet/64x64"),

@@ -1,4 +1,4 @@
-"""Batches that a step number determines, of images in memory and of images in files."""
+"""The number of a step determines its batch, for images in memory and for images in files."""
 
 import numpy as np
 import pytest
@@ -186,7 +186,7 @@ def test_files_that_hold_less(tmp_path):
         images.in_memory()
 
 
-# Several workers, several replicas.
+# These tests are of several workers and several replicas.
 
 
 @both
@@ -220,13 +220,13 @@ def test_batches_through_a_strategy(make):
     np.testing.assert_array_equal(distributed, next(iter(batches)))
 
 
-# In order.
+# These tests are of images in their order.
 
 
 @both
 def test_eval_batches_keep_the_order(make):
     images = make(numbered(10))
-    assert data.eval_batches(images, 4).cardinality() == 3  # Keras needs it for several steps an execution.
+    assert data.eval_batches(images, 4).cardinality() == 3  # Keras needs it where an execution has several steps.
     assert data.eval_batches(images, 4, 99).cardinality() == 3
     assert data.eval_batches(images, 4, 8).cardinality() == 2
     batches = list(data.eval_batches(images, 4).as_numpy_iterator())
@@ -247,7 +247,7 @@ def test_eval_crops_are_always_the_same(tmp_path):
     assert len(set(found[0][:, 0, 0, 2])) > 15
 
 
-# Mistakes.
+# These tests are of mistakes.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Data sets prepared from archives that were fetched by hand, here small ones that the tests make."""
+"""Data sets are prepared from archives that were fetched by hand; the tests make small archives."""
 
 import errno
 import io
@@ -126,7 +126,7 @@ def test_imagenet(size, tmp_path, manual):
         assert (tmp_path / name / "2.0.0" / f"downsampled_imagenet-{split}.tfrecord-00000-of-00001").is_file()
     before = sorted(tmp_path.rglob("*"))
     shutil.rmtree(manual)
-    by_hand.prepare(name, tmp_path)  # finds it
+    by_hand.prepare(name, tmp_path)  # It finds what is prepared.
     assert sorted(tmp_path.rglob("*")) == [p for p in before if manual not in (p, *p.parents)]
 
 

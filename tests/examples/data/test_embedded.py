@@ -1,4 +1,4 @@
-"""Images that need no files, and what all loaders share."""
+"""Digits and photo patches need no files, and `ImageData` refuses parts that do not fit together."""
 
 import importlib
 import pathlib
@@ -11,7 +11,7 @@ import pytest
 from examples import data
 from tests.examples.data.prepared import numbered
 
-# ImageData.
+# These tests are of `ImageData`.
 
 
 def image_data(**changes):
@@ -53,7 +53,7 @@ def test_image_data_errors(changes, message):
         image_data(**changes)
 
 
-# Loaders that need no files.
+# These tests are of loaders that need no files.
 
 
 def test_importing_needs_no_loader_package():

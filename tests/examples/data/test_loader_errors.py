@@ -1,4 +1,4 @@
-"""Data directories that are absent, unfinished, damaged or of other data: errors say so, and nothing is written."""
+"""Loaders say that a data directory is absent, unfinished, damaged or of other data, and write nothing."""
 
 import json
 import shutil
@@ -218,7 +218,7 @@ def test_arguments(load, message):
         load()
 
 
-# While it trains.
+# These tests are of damage that is met while a run trains.
 
 
 def spoil(path, share):

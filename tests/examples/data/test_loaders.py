@@ -1,4 +1,4 @@
-"""The loaders of tensorflow_datasets' data sets, on small ones under their names, each in several files."""
+"""The loaders read data sets of tensorflow_datasets, here small ones under the real names, each in several files."""
 
 import importlib
 
@@ -84,7 +84,7 @@ def test_images_are_those_of_the_records(key, data_dir):
         if key == "mnist":
             expected = np.pad(expected, ((0, 0), (2, 2), (2, 2), (0, 0)))
         np.testing.assert_array_equal(everything(getattr(images, split)), expected)
-    # And those are the ones that were written, none twice.
+    # Those are the ones that were written, and none is there twice.
     whole = np.concatenate([getattr(images, split).pixels for split in images.splits])
     assert len({image.tobytes() for image in whole}) == sum(COUNTS[key].values())
 
@@ -128,7 +128,7 @@ def test_unrounded_celeb_a(data_dir):
     assert pixels.dtype == np.float32
     assert pixels.min() >= 0
     assert pixels.max() < 256
-    # Rounding to the nearest and noise of [0, 1) are off by -1/2 to 3/2 together.
+    # Rounding to the nearest and noise of [0, 1) together differ by -1/2 to 3/2.
     difference = pixels - everything(rounded.train).astype(float)
     assert -0.5 <= difference.min() < -0.4
     assert 1.4 < difference.max() <= 1.5
@@ -137,7 +137,7 @@ def test_unrounded_celeb_a(data_dir):
     assert (np.sort(epochs.reshape(2, -1), 1)[0] != np.sort(epochs.reshape(2, -1), 1)[1]).mean() > 0.9
 
 
-# Which data these are.
+# These tests are of how loaders tell which data these are.
 
 
 def test_all_images_are_told_from_a_part(data_dir):
@@ -194,7 +194,7 @@ def test_held_out(train, held_out):
     assert all_three == {split: split for split in ("train", "validation", "test")}
 
 
-# In memory and from files.
+# These tests are of images in memory and from files.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Any directory of pictures."""
+"""`data.folder` reads any directory of pictures."""
 
 import shutil
 
@@ -106,10 +106,10 @@ def test_folder_converts_modes_and_formats(tmp_path):
 
 def test_folder_turns_pictures_upright(tmp_path):
     exif = Image.Exif()
-    exif[0x0112] = 6  # Orientation: to be shown turned a quarter clockwise
+    exif[0x0112] = 6  # This orientation means: to be shown turned a quarter clockwise.
     for i in range(3):
         pixels = np.zeros((8, 8, 3), np.uint8)
-        pixels[:4] = 255  # stored: top is white
+        pixels[:4] = 255  # The top of the stored picture is white.
         Image.fromarray(pixels).save(tmp_path / f"{i}.png", exif=exif)
     shown = data.folder(tmp_path, 8).train.pixels[0]
     assert (shown[:, 4:] == 255).all()

@@ -1,4 +1,4 @@
-"""What is done to pictures, beside NumPy, SciPy and Pillow: TensorFlow computes nothing but what is tested."""
+"""TensorFlow changes pictures before training in the same way as NumPy, SciPy and Pillow do."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def half_even(pixels):
     return np.round(pixels).astype(int)
 
 
-# CelebA.
+# These tests are of CelebA.
 
 
 @pytest.mark.parametrize("size", [64, 32, 148, 200])
@@ -90,7 +90,7 @@ def test_celeb_a_unrounded():
     noise = np.stack(found) - pixels.astype(np.float64)
     assert found[0].dtype == np.float32
     assert noise.min() >= 0
-    assert noise.max() <= 1  # but for rounding, less
+    assert noise.max() <= 1  # It is less, but for rounding.
     assert abs(noise.mean() - 0.5) < 5 / np.sqrt(12 * noise.size)
     assert len({image.tobytes() for image in found}) == 50
 
@@ -104,7 +104,7 @@ def test_noise_stays_below_256():
     assert just_below.numpy().max() < 256
 
 
-# LSUN.
+# These tests are of LSUN.
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_lsun_reduced(size):
     image = picture(*size)
     found = preprocessing.reduce_short_side(tf.constant(image), 96).numpy()
     assert min(found.shape[:2]) == 96
-    # Fractions are cut off: of `exact` + 1e-3, for a whole number that float32 makes a little smaller.
+    # Fractions are cut off. The 1e-3 is for whole numbers that float32 makes a little smaller.
     assert_whole_numbers(found, reduced(image, 96) + 1e-3, lambda pixels: np.floor(pixels).astype(int))
 
 
@@ -170,7 +170,7 @@ def test_lsun_crops_are_uniform():
     assert abs(np.corrcoef(corners[:, :2].T)[0, 1]) < 5 / np.sqrt(6000)
 
 
-# MNIST.
+# These tests are of MNIST.
 
 
 def test_mnist_is_padded_by_black():
@@ -180,7 +180,7 @@ def test_mnist_is_padded_by_black():
     )
 
 
-# The interpolation above.
+# This test is of the interpolation above.
 
 
 def test_bilinear_of_pillow_agrees_where_it_enlarges():

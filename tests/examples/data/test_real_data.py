@@ -1,4 +1,4 @@
-"""The loaders on real data and on what stands in for them, where they are at hand."""
+"""The loaders read the real data, and what stands in for them, where these are at hand."""
 
 import importlib
 

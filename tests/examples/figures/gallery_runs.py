@@ -1,4 +1,4 @@
-"""Small runs with figures, for the tests of the gallery."""
+"""Writes small runs with figures, for the tests of the gallery."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Pages in a real browser, without display: a headless Chromium, driven by Selenium."""
+"""Opens pages in a real browser without a display: a headless Chromium, which Selenium drives."""
 
 import contextlib
 import functools
@@ -17,7 +17,7 @@ from tests.examples.commands import LONGEST
 ARGUMENTS = """headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking
     disable-component-update disable-sync disable-dev-shm-usage hide-scrollbars"""
 
-# Of every element with words of its own: the contrast of its colour with what is behind it, as WCAG defines it.
+# Returns the contrast, as WCAG defines it, of every element that has words of its own with what is behind it.
 CONTRASTS = """
 const rgba = (text) => (text.match(/[0-9.]+/g) ?? []).map(Number);
 const over = ([r, g, b, a = 1], below) => [r, g, b].map((c, i) => a * c + (1 - a) * below[i]);
@@ -54,7 +54,7 @@ def chromium(profile):
         options.add_argument(f"--{argument}")
     options.add_argument(f"--user-data-dir={profile}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # Told where the driver is, Selenium asks nobody for one.
+    # Selenium is told where the driver is, so that it downloads none.
     driver = webdriver.Chrome(options=options, service=Service(chromedriver, log_output=subprocess.DEVNULL))
     driver.set_script_timeout(LONGEST)
     driver.set_page_load_timeout(LONGEST)
@@ -91,7 +91,8 @@ def open_page(browser, address, *, width=1280, height=800, mobile=False, scheme=
     browser.get("about:blank")
     for log in ("browser", "performance"):
         browser.get_log(log)
-    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})  # Of another test's page on this port.
+    # The cache may hold the page of another test that had the same port.
+    browser.execute_cdp_cmd("Network.setCacheDisabled", {"cacheDisabled": True})
     browser.get(address)
     loaded = "return document.readyState === 'complete' && document.querySelector('h1') !== null"
     wait(browser, lambda: browser.execute_script(loaded))

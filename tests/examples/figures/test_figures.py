@@ -1,4 +1,4 @@
-"""`python -m examples.figures`: pictures that show what they say, of a run that is hardly trained."""
+"""`python -m examples.figures` makes pictures that show what they say. The run behind them is hardly trained."""
 
 import dataclasses
 import json
@@ -113,7 +113,8 @@ def test_compression(figure):
     pixels, _ = f.examples(10)
     noise, zeros = (picture(f, f"compress_{kind}.png") for kind in ("noise", "zeros"))
     for sheet in (noise, zeros):
-        assert sheet.shape == (26 + 10 * PITCH - 2, 2 * PITCH - 2, 3)  # Titles; 100 % and 50 %.
+        # There are titles, and columns of 100 % and 50 %.
+        assert sheet.shape == (26 + 10 * PITCH - 2, 2 * PITCH - 2, 3)
         for row in range(10):
             assert close(tile(sheet, row, 0, top=26), shown(pixels)[row])
             assert (tile(sheet, row, 1, top=26) != shown(pixels)[row]).any()
@@ -128,7 +129,7 @@ def test_manifold(figure):
     sheet = picture(f, "manifold.png")
     assert sheet.shape == (8 * PITCH - 2, 8 * PITCH - 2, 3)
     red = {(i, j) for i in range(8) for j in range(8) if tuple(sheet[i * PITCH, j * PITCH]) == (255, 0, 0)}
-    # Where one cosine or sine product is 1: each original twice, on opposite sides of the sphere.
+    # Here one product of cosines and sines is 1: each original is there twice, on opposite sides of the sphere.
     originals = {(0, 0): 0, (4, 4): 0, (0, 2): 1, (4, 6): 1, (2, 0): 2, (6, 4): 2, (2, 2): 3, (6, 6): 3}
     assert red == set(originals)
     for (i, j), which in originals.items():

@@ -1,4 +1,4 @@
-"""The page of all figures: what stands on it, what is refused. In a browser: `test_gallery_browser`."""
+"""The page of all figures holds what it should and refuses what is damaged. `test_gallery_browser` opens it."""
 
 import html.parser
 import json
@@ -34,7 +34,7 @@ def text(page):
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
-# What stands on the page.
+# These tests are of what stands on the page.
 
 
 def test_record_and_copies(runs, page):
@@ -66,11 +66,12 @@ def test_numbers_and_commands(page):
 def test_what_was_not_made(tmp_path):
     write_run(tmp_path / "my runs" / "a", None, without=("samples", "dome", "extrapolate"))
     gallery.make([tmp_path / "my runs" / "a"], tmp_path / "page")
-    assert "Samples not made python -m examples.figures samples --run=" not in text(tmp_path / "page")  # no path
+    # The command names no path.
+    assert "Samples not made python -m examples.figures samples --run=" not in text(tmp_path / "page")
     assert "Samples not made python -m examples.figures samples '--run=DIR'" in text(tmp_path / "page")
     assert text(tmp_path / "page").count("python -m examples.figures extrapolate") == 2
     assert "not evaluated To evaluate python -m examples.evaluate" in text(tmp_path / "page")
-    assert (tmp_path / "page" / "a" / "manifold.png").is_file()  # in place of the dome
+    assert (tmp_path / "page" / "a" / "manifold.png").is_file()  # It takes the place of the dome.
 
 
 def test_needs_no_tensorflow(runs, tmp_path):
@@ -124,7 +125,7 @@ def test_runs_of_one_name(runs, tmp_path):
     assert (tmp_path / "page" / "cifar10-small-2" / "dome.png").is_file()
 
 
-# What is refused.
+# These tests are of what is refused.
 
 
 def change(name, **fields):

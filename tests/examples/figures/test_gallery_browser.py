@@ -1,4 +1,4 @@
-"""The page of all figures in a real browser: from disk and from a server, by pointer, keyboard and touch."""
+"""The page of all figures works in a browser: from disk and from a server, by pointer, keyboard and touch."""
 
 import contextlib
 import json
@@ -62,7 +62,7 @@ def test_loads_cleanly(browser, page, server):
         assert len(images) == 12
         assert all(width > 0 and alt for width, alt in images)
         links = len(browser.find_elements(By.CLASS_NAME, "zoom"))
-        assert links == 15  # The animation, and what captions lead to, too.
+        assert links == 15  # The animation and what captions lead to are links too.
         browser.find_element(By.CLASS_NAME, "zoom").send_keys(Keys.ENTER)
         large = "const i = document.querySelector('dialog img'); return i.complete && i.naturalWidth > 0 && i.src"
         shown = set()
@@ -130,7 +130,7 @@ def test_reduced_motion(browser, page):
     assert browser.find_element(By.CSS_SELECTOR, "dialog img").get_attribute("src").endswith("dome.png")
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
     wait(browser, lambda: browser.switch_to.active_element == enlarge)
-    dome.send_keys(Keys.ENTER)  # Who asks for it gets it.
+    dome.send_keys(Keys.ENTER)  # A user who asks for motion gets it.
     assert is_moving(browser, dome)
 
 
@@ -152,7 +152,7 @@ def test_large_pictures(browser, page):
         ActionChains(browser).send_keys(key).perform()
         assert shows(number)
     ActionChains(browser).send_keys(Keys.ARROW_LEFT).perform()
-    assert shows(-1)  # Around the end.
+    assert shows(-1)  # It goes around the end.
     dialog.find_element(By.CSS_SELECTOR, "[aria-label='Next picture']").click()
     assert shows(0)
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
@@ -160,7 +160,7 @@ def test_large_pictures(browser, page):
     wait(browser, lambda: browser.switch_to.active_element == links[0])
     links[3].send_keys(Keys.ENTER)
     assert shows(3)
-    # 10 x 10 pixels: as many times as large as there is room for, each pixel a square.
+    # These 10 x 10 pixels are enlarged as often as there is room for, each pixel to a square.
     image = dialog.find_element(By.TAG_NAME, "img")
     assert image.size["width"] == image.size["height"] >= 600
     assert image.size["width"] % 10 == 0
@@ -169,7 +169,8 @@ def test_large_pictures(browser, page):
     wait(browser, lambda: not dialog.is_displayed())
     small, large = (links[i].find_element(By.TAG_NAME, "img") for i in (3, 0))
     assert small.value_of_css_property("image-rendering") == "pixelated"
-    assert large.value_of_css_property("image-rendering") == "auto"  # 700 pixels, shown smaller: smoothed.
+    # This one has 700 pixels and is shown smaller, so it is smoothed.
+    assert large.value_of_css_property("image-rendering") == "auto"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -185,7 +186,7 @@ def test_contrast(browser, page, scheme):
         grounds.append(browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
         theme.click()
     assert len(set(grounds)) == 2
-    browser.refresh()  # Nothing is kept.
+    browser.refresh()  # The choice is not kept.
     assert browser.find_element(By.ID, "theme").text == ("Dark mode" if scheme == "light" else "Light mode")
 
 

@@ -1,4 +1,4 @@
-"""Figure 1: the law of its flow in float64, its density, what it learns, its picture and its record."""
+"""The flow of figure 1 obeys its law in float64 and learns, and its picture and record hold what they should."""
 
 import functools
 import json
@@ -43,7 +43,7 @@ def test_log_density_of_the_moons():
     assert np.exp(toy.moons_log_density(grid)).sum() * 0.05**2 == pytest.approx(1, abs=1e-4)
     points = toy.two_moons(2000, 0)[0]
     assert toy.moons_log_density(points).mean() > toy.moons_log_density(points[:, ::-1]).mean() + 1
-    # By hand: around a point amid the upper moon, an arc of density 1 / (2 pi) is nearly straight.
+    # This one is computed by hand: around a point amid the upper moon, an arc of density 1 / (2 pi) is nearly straight.
     straight = math.log(1 / (2 * math.pi) / (toy.NOISE * math.sqrt(2 * math.pi)))
     assert toy.moons_log_density(np.array([[0.0, 1.0]]))[0] == pytest.approx(straight, abs=0.02)
 
@@ -98,7 +98,7 @@ def test_picture_has_four_panels(short):
     picture = tf.io.decode_png((directory / "toy.png").read_bytes()).numpy()
     height, width, channels = picture.shape
     assert [width, height, channels] == [*record["pictures"][0]["size"], 3]
-    groups = [2, 2, 4, 4]  # colours: moons above, quadrants below
+    groups = [2, 2, 4, 4]  # numbers of colours: of moons above, of quadrants below
     for i, (y, x) in enumerate(np.ndindex(2, 2)):
         panel = picture[y * height // 2 :, x * width // 2 :][: height // 2, : width // 2].astype(int)
         counts = []
@@ -108,13 +108,15 @@ def test_picture_has_four_panels(short):
             counts.append((np.abs(panel - dot).max(-1) < 8).sum())
         assert sum(count > 50 for count in counts) == groups[i]
         inside = panel[45:-45, 45:-45]
-        lines = (np.ptp(inside, axis=-1) < 5) & (inside.max(-1) < 200)  # grey; few pass through the view of f(x)
+        lines = (np.ptp(inside, axis=-1) < 5) & (inside.max(-1) < 200)  # They are grey; few cross the view of f(x).
         assert lines.mean() > 0.004
-        assert (panel[:40].max(-1) < 50).sum() > 50  # title
+        assert (panel[:40].max(-1) < 50).sum() > 50  # This is the title.
 
 
 def test_same_seed_same_numbers(tmp_path, monkeypatch):
-    monkeypatch.setattr(toy, "toy_flow", functools.partial(toy.toy_flow, couplings=2, width=8))  # For time.
+    # A small flow takes less time, and so does a picture that nobody looks at here.
+    monkeypatch.setattr(toy, "toy_flow", functools.partial(toy.toy_flow, couplings=2, width=8))
+    monkeypatch.setattr(toy, "draw", lambda *_: np.zeros([2, 2, 3], np.uint8))
     first, again, other = (toy.make(tmp_path / str(i), seed, steps=20) for i, seed in enumerate((3, 3, 4)))
     for key in ("held_out_nats", "true_nats", "density_integral"):
         # Sums over threads may be in another order.
