@@ -14,9 +14,9 @@ import pytest
 from examples import config as config_lib
 from examples import experiment
 from examples import run as run_lib
+from tests.time_limits import HANG_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]
-LONGEST = 1800  # seconds after which a process counts as hung; a busy machine needs a small part of them
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 # Makes the config `digits` a flow that is traced in seconds.
@@ -83,7 +83,7 @@ def python(code, *arguments, **options):
 def run_python(code, *arguments):
     """Waits for the end of the process; returns what became of it."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=LONGEST)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=HANG_SECONDS)
 
 
 @contextlib.contextmanager
@@ -97,17 +97,17 @@ def commands_of(program):
     def run(*arguments, setup=""):
         process.stdin.write(json.dumps({"arguments": [*map(str, arguments)], "setup": setup}) + "\n")
         process.stdin.flush()
-        hung = threading.Timer(LONGEST, process.kill)
+        hung = threading.Timer(HANG_SECONDS, process.kill)
         hung.start()
         answer = process.stdout.readline()
         hung.cancel()
-        assert answer, f"examples.{program} with {arguments} has ended the process, or took more than {LONGEST} s"
+        assert answer, f"examples.{program} with {arguments} has ended the process, or took more than {HANG_SECONDS} s"
         return Done(*json.loads(answer))
 
     yield run
     process.stdin.close()
     process.stdout.close()
-    assert process.wait(LONGEST) == 0
+    assert process.wait(HANG_SECONDS) == 0
 
 
 def train(directory, *arguments):

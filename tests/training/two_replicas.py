@@ -18,8 +18,8 @@ import tensorflow as tf
 import tf_keras
 
 from examples import data
+from tests.examples.data.prepared import numbered, record_images
 from tests.models import compiled, images, tiny, values
-from tests.prepared import numbered, record_images
 from tests.training.steep import Steep
 from tfp_realnvp import Adam, recalibrate, training_mode_bits_per_dim
 

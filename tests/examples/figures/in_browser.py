@@ -12,7 +12,7 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.examples.commands import LONGEST
+from tests.time_limits import HANG_SECONDS
 
 ARGUMENTS = """headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking
     disable-component-update disable-sync disable-dev-shm-usage hide-scrollbars"""
@@ -56,8 +56,8 @@ def chromium(profile):
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     # Selenium is told where the driver is, so that it downloads none.
     driver = webdriver.Chrome(options=options, service=Service(chromedriver, log_output=subprocess.DEVNULL))
-    driver.set_script_timeout(LONGEST)
-    driver.set_page_load_timeout(LONGEST)
+    driver.set_script_timeout(HANG_SECONDS)
+    driver.set_page_load_timeout(HANG_SECONDS)
     try:
         yield driver
     finally:
@@ -99,4 +99,4 @@ def open_page(browser, address, *, width=1280, height=800, mobile=False, scheme=
 
 
 def wait(browser, condition):
-    return WebDriverWait(browser, LONGEST, poll_frequency=0.05).until(lambda _: condition())
+    return WebDriverWait(browser, HANG_SECONDS, poll_frequency=0.05).until(lambda _: condition())
