@@ -1,5 +1,7 @@
 """`fit`, `evaluate` and `predict` report the closed form of the likelihood, for all kinds of data."""
 
+import inspect
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tf_keras
 
 from tests.models import DIMENSIONS, SHAPE, compiled, flow, images, normal, normal_bits, tiny
 from tests.training.fitting import batched, by_steps, noisy, still
+from tfp_realnvp import FlowModel
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +68,31 @@ def test_sample_weights_are_those_of_keras():
     loss, evaluated = model.evaluate(data, verbose=0)
     np.testing.assert_allclose(loss, (weights * bits).mean(), rtol=1e-6)
     np.testing.assert_allclose(evaluated, (weights * bits).sum() / weights.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("method", "last"), [("fit", "sample_weight"), ("evaluate", "callbacks"), ("predict", "callbacks")]
+)
+def test_positional_arguments_are_in_the_order_of_keras(method, last):
+    ours, theirs = (list(inspect.signature(getattr(cls, method)).parameters) for cls in (FlowModel, tf_keras.Model))
+    named = theirs.index(last) + 1
+    assert ours[:named] == theirs[:named]
+
+
+def test_positional_callbacks_and_weights_are_taken():
+    x, weights, seen = images(4), np.array([0.0, 1.0, 2.0, 5.0], np.float32), []
+    callback = tf_keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda *_: seen.append("fit"),
+        on_test_end=lambda _: seen.append("evaluate"),
+        on_predict_end=lambda _: seen.append("predict"),
+    )
+    expected = compiled(normal(), optimizer=still()).fit(x, shuffle=False, sample_weight=weights, verbose=0).history
+    model = compiled(normal(), optimizer=still())
+    assert model.fit(x, None, 4, 1, 0, [callback], 0.0, None, False, None, weights).history == expected
+    expected = model.evaluate(x, None, 4, sample_weight=weights, verbose=0)
+    assert model.evaluate(x, None, 4, 0, weights, None, [callback]) == expected
+    np.testing.assert_array_equal(model.predict(x, 4, 0, None, [callback]), model.predict(x, verbose=0))
+    assert seen == ["fit", "evaluate", "predict"]
 
 
 def test_the_weighted_loss_is_the_one_minimised():
