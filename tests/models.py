@@ -68,8 +68,8 @@ def couplings(
     statistics = {"running_average": chosen["running_average"]}
     common = {"recompute_gradients": recompute_gradients, "dtype": dtype}
     options = NetworkOptions(conditioning_size=conditioning_size, **statistics, **common)
-    parts = [PixelLogit(squash=chosen["squash"])]
     with tf.name_scope("tiny"):
+        parts = [PixelLogit(squash=chosen["squash"])]
         for i in range(count):
             mask, number = Checkerboard(i % 2), f"_{i}" if i else ""
             network = CouplingNetwork(mask, 1, 2, residual_blocks, options)

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.models import pixels, running_statistics, small_flow
-from tfp_realnvp import FlowBatchNorm
+from tfp_realnvp import FlowBatchNorm, NetworkOptions
 from tfp_realnvp.networks.batch_norm import BatchNorm
 
 tfd = tfp.distributions
@@ -60,9 +60,12 @@ def test_sampling_changes_no_variable(traced):
 def test_non_finite_batch_leaves_the_running_statistics(make, poison):
     x = np.random.RandomState(0).randn(4, 2, 2, 3).astype(np.float32)
     x[1, 0, 1, 2] = poison
-    norm = make(3)
-    keywords = {"update": True} if make is BatchNorm else {}
-    (norm if make is BatchNorm else norm.inverse)(tf.constant(x), training=True, **keywords)
+    if make is BatchNorm:
+        norm = BatchNorm(3, NetworkOptions())
+        norm(tf.constant(x), training=True, update_statistics=True)
+    else:
+        norm = FlowBatchNorm(3)
+        norm.inverse(tf.constant(x), training=True)
     mean, variance = norm.statistics.mean.numpy(), norm.statistics.variance.numpy()
     assert mean[2] == 0
     assert variance[2] == 1

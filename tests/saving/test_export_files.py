@@ -100,6 +100,6 @@ def test_wrong_arguments_are_refused(tmp_path):
     with pytest.raises(TypeError, match=r"`distribution`.*must be a tfd\.Distribution"):
         export_saved_model("flow", tmp_path)
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match=r"`directory`=.*file: can.t be written to"):
+    with pytest.raises(OSError, match=r"`directory`=.*file: could not be written"):
         export_saved_model(models.normal(), tmp_path / "file")
     assert [p.name for p in tmp_path.iterdir()] == ["file"]

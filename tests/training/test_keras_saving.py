@@ -11,7 +11,15 @@ from tf_keras.src.saving import saving_lib
 
 from tests import models
 from tests.saving.distributions import DISTRIBUTIONS, Scaling
-from tfp_realnvp import AffineCoupling, Checkerboard, Composition, CouplingNetwork, FlowModel, PixelLogit
+from tfp_realnvp import (
+    AffineCoupling,
+    Checkerboard,
+    Composition,
+    CouplingNetwork,
+    FlowModel,
+    NetworkOptions,
+    PixelLogit,
+)
 
 callbacks = tf_keras.callbacks
 
@@ -37,7 +45,7 @@ def _state(model):
 
 def _conditional():
     """The smallest flow that takes conditioning."""
-    network = CouplingNetwork(Checkerboard(), 1, 2, 0, conditioning_size=3)
+    network = CouplingNetwork(Checkerboard(), 1, 2, 0, NetworkOptions(conditioning_size=3))
     return models.on_prior(Composition([PixelLogit(), AffineCoupling(Checkerboard(), network)], name="conditional"))
 
 

@@ -82,10 +82,6 @@ def test_needs_no_tensorflow(runs, tmp_path):
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
-def test_template_is_installed():
-    assert '\n"examples.figures" = ["gallery.html"]\n' in (ROOT / "pyproject.toml").read_text()
-
-
 def test_nothing_from_outside(page):
     source = (page / gallery.PAGE).read_text()
     assert re.findall(r"\w+://[^'\"]*", source) == ["http://www.w3.org/2000/svg", "https://arxiv.org/abs/1605.08803"]
