@@ -40,7 +40,7 @@ class TakesKeywords:
 
 
 def conditioning_of_distribution(distribution: tfp.distributions.Distribution) -> Conditioning:
-    """What a distribution takes, by what its parts say."""
+    """Returns what a distribution takes, by what its parts say."""
     parts = distribution.submodules
     sizes = {part.conditioning_size for part in parts if hasattr(part, "conditioning_size")}
     accepted = sizes != {None} and any(isinstance(part, TakesKeywords) for part in parts)
@@ -48,13 +48,13 @@ def conditioning_of_distribution(distribution: tfp.distributions.Distribution) -
 
 
 def conditioner_keywords(conditioner: Callable) -> tuple[str, ...]:
-    """Those of the keywords that a conditioner, or the `call` of a Keras layer, takes by name."""
+    """Returns those of the keywords that a conditioner, or the `call` of a Keras layer, takes by name."""
     parameters = inspect.signature(getattr(conditioner, "call", conditioner)).parameters
     return tuple(name for name in ("training", "update_statistics", "conditioning") if name in parameters)
 
 
 def conditioning_of_conditioner(conditioner: Callable) -> Conditioning:
-    """What the conditioner of a coupling takes."""
+    """Returns what the conditioner of a coupling takes."""
     size = getattr(conditioner, "conditioning_size", None)
     named = "conditioning" in conditioner_keywords(conditioner)
     return Conditioning(named and (size is not None or not hasattr(conditioner, "conditioning_size")), size)
@@ -87,7 +87,7 @@ def check_conditioning(what: str, shape: Any, takes: Conditioning, *, rank: int 
     if not takes.accepted:
         raise ValueError(
             f"{what} of shape {shape}: the flow takes no conditioning (or labels); leave it out, or build the flow "
-            "with `conditioning_size`."
+            "with `conditioning_size`, or give a conditioner of your own a parameter `conditioning`."
         )
     fits = shape.rank != 0 if rank is None else shape.rank in (None, rank)
     if not fits or not shape[-1:].is_compatible_with([takes.size]):
@@ -105,7 +105,7 @@ def flat_conditioning(conditioning: Any, batch: tf.Tensor, static_batch: tf.Tens
     """
     conditioning = tf.convert_to_tensor(conditioning)
     shape = conditioning.shape
-    if shape.rank is None or shape.rank < 1:
+    if shape.rank is None:
         raise ValueError(f"`conditioning` of shape {shape}: must be [..., K] of known rank, one vector an image.")
     try:
         fits = tf.broadcast_static_shape(shape[:-1], static_batch).is_compatible_with(static_batch)

@@ -1,4 +1,4 @@
-"""Between images of whole numbers and the real pixels that a flow has a density of (paper, section 4.1)."""
+"""Conversion between images of whole numbers and the real pixels of a flow (paper, section 4.1)."""
 
 from typing import Any
 

@@ -100,3 +100,12 @@ def test_directories_that_are_none_are_refused(function, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="`directory`=gs://bucket/flow: must be on a file system of this machine"):
         function(models.normal(), "gs://bucket/flow")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "distribution", [None, {}, [], {"class": "tfd.Normal", "mean": 0.0}, {"class": "Tensor"}, {"class": 3}]
+)
+def test_a_description_that_leads_nowhere_is_named(copied, distribution):
+    _rewrite(copied, distribution=distribution)
+    with pytest.raises(ValueError, match=r"flow\.json: .* builds no distribution|class 3 is not known"):
+        load_flow(copied)

@@ -21,7 +21,7 @@ class AffineCoupling(ImageBijector):
     """Changes one part of an image [..., H, W, C] by a shift and a scale computed from the other part.
 
         shift, raw = conditioner(mask * y)          mask: 1 where it conditions
-        log_scale = gain * tanh(raw)                gain: one learned scalar
+        log_scale = gain * tanh(raw) [+ offset]     gain and offset: one learned scalar each
         inverse:  x = mask * y + (1 - mask) * (y * exp(log_scale) + shift)     scale first, as in the paper
                   x = mask * y + (1 - mask) * (y + shift) * exp(log_scale)     shift first, as in the released program
         forward:  y = mask * x + (1 - mask) * (x - shift) * exp(-log_scale)

@@ -36,7 +36,7 @@ class FactorOut(ImageBijector):
           name: Python str.
 
         Raises:
-          TypeError: if `bijector` is none.
+          TypeError: if `bijector` is not a `tfb.Bijector`.
         """
         parameters = dict(locals())
         if not isinstance(bijector, tfp.bijectors.Bijector):

@@ -22,7 +22,7 @@ class PixelLogit(tfp.bijectors.Bijector):
 
     The paper's squash takes the top of the pixel range to p = 1. Here it stays finite: 1 - p is computed from
     levels - pixel, which is exact in floating point, and is never below half an epsilon times the slope, which makes x
-    about 16.6 in float32. Images lie in [0, levels). `forward` may answer with somewhat more, since p lies in (0, 1),
+    about 16.7 in float32. Images lie in [0, levels). `forward` may answer with somewhat more, since p lies in (0, 1),
     and `inverse` takes that back; `quantize` clips to the images' range.
 
     >>> PixelLogit(levels=256).inverse([0.0, 128.0]).numpy().round(3)

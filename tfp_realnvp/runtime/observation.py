@@ -19,7 +19,7 @@ class LayerRecord:
 
     Attributes:
       names: list of str.
-      sums: list of float32 scalars, one a layer; each is finite if and only if the layer's output was.
+      sums: list of float32 scalars, one for each layer. A finite sum shows that the layer's output was finite.
     """
 
     def __init__(self) -> None:

@@ -39,16 +39,16 @@ def recomputed(function: Callable, *tensors: tf.Tensor) -> Any:
         other tensors that it uses. It may call `recomputed` itself.
       *tensors: of float types.
     """
-    around = ambient()
+    context = ambient()
     kept: list[Any] = []
     first = True
 
     def evaluate(*tensors: tf.Tensor) -> Any:
         nonlocal first
-        evaluation, first = Evaluation(kept, repeats=not first, outer=around.evaluation), False
+        evaluation, first = Evaluation(kept, repeats=not first, outer=context.evaluation), False
         # Without this, a graph would read and normalise all weights long before the repetition needs them.
-        late = tf.control_dependencies(tensors if evaluation.repeats else [])
-        with late, within(dataclasses.replace(around, evaluation=evaluation)):
+        after_inputs = tf.control_dependencies(tensors if evaluation.repeats else [])
+        with after_inputs, within(dataclasses.replace(context, evaluation=evaluation)):
             return function(*tensors)
 
     return tf.recompute_grad(evaluate)(*tensors)

@@ -26,7 +26,8 @@ def written_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
         hidden.replace(path)
         _sync(path.parent)
     finally:
-        remove(hidden)
+        with contextlib.suppress(OSError):  # It would hide the error that matters; the next call tries again.
+            remove(hidden)
 
 
 def remove(path: pathlib.Path) -> None:

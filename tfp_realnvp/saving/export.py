@@ -15,8 +15,8 @@ from tfp_realnvp.saving.version_folders import new_version, version_folders
 MODEL_CARD = "MODEL_CARD.md"
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
 _NO_WARMUP = (
-    "the export has no warm-up file for TensorFlow Serving, since tensorflow_serving is not installed: install it by "
-    '`pip install "tfp_realnvp[serving]"` if the first requests must be as fast as later ones'
+    "The export has no warm-up file for TensorFlow Serving, since tensorflow_serving is not installed: install it by "
+    '`pip install "tfp_realnvp[serving]"` if the first requests must be as fast as later ones.'
 )
 
 
@@ -82,10 +82,10 @@ def export_saved_model(
       OSError: if nothing can be written there; what was there is unchanged.
     """
     signatures = Signatures(distribution, levels=levels, max_values=max_values)
+    if not _can_write_warmup():
+        warnings.warn(_NO_WARMUP, stacklevel=2)
     with new_version(directory, num_variable_bytes(distribution)) as folder:
         write_saved_model(signatures, folder, model_card)
-    if not _can_write_warmup():
-        warnings.warn(f"`directory`={directory}: {_NO_WARMUP}.", stacklevel=2)
     return str(version_folders(directory)[-1])
 
 
@@ -144,7 +144,7 @@ def _card(signatures: Signatures, written: Any, model_card: str | None) -> str:
     for name, signature in signatures.table.items():
         lines += _rows(name, signature, written[name].outputs)
     if not _can_write_warmup():
-        lines += ["", f"{_NO_WARMUP[0].upper()}{_NO_WARMUP[1:]}."]
+        lines += ["", _NO_WARMUP]
     return "\n".join(lines) + "\n"
 
 

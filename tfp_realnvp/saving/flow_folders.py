@@ -1,4 +1,4 @@
-"""Distributions on disk that can be loaded again as what they were: real ones, which train on."""
+"""Saves a distribution to a folder, and loads it again, ready for training."""
 
 import json
 import pathlib
@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_realnvp.checks import check_distribution
 from tfp_realnvp.saving.description import build, check_rebuilds, describe
 from tfp_realnvp.saving.export import num_variable_bytes, write_saved_model
 from tfp_realnvp.saving.signatures import Signatures
@@ -109,7 +110,14 @@ def load_flow(directory: Any, *, custom_objects: Mapping[str, type] | None = Non
             f"{folder} was saved in format {config.get('format')}, by {saved_by}; this is {_listed(_versions())}, "
             f"which reads format {_FORMAT}: load it with that version of tfp_realnvp."
         )
-    distribution = build(config["distribution"], custom_objects)
+    try:
+        distribution = build(config.get("distribution"), custom_objects)
+        check_distribution(distribution)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: {_listed(_versions())} builds no distribution of it ({error!r}); it was saved by {saved_by}. "
+            f"Load it with these versions or, if it is damaged, {_REMEDY}."
+        ) from error
     try:
         weights = str(folder / "variables" / "variables")
         tf.train.Checkpoint(distribution=distribution).read(weights).assert_existing_objects_matched()

@@ -61,40 +61,41 @@ class Signatures(tf.Module):
     def _make_table(self) -> dict[str, Signature]:
         height, width, _ = self.distribution.event_shape
         floats = self.distribution.dtype
-        whole = tf.uint8 if self.levels <= 256 else tf.uint16
+        integer_type = tf.uint8 if self.levels <= 256 else tf.uint16
         values = f"values in [0, {self.levels})"
         seed = {"seed": Input(tf.TensorSpec([2], tf.int32), "two numbers that select the noise", tf.constant([0, 0]))}
         dequantize = {"dequantize": Input(tf.TensorSpec([], tf.bool), "add noise in [0, 1)", tf.constant(True))}
-        coded = {"pixels": Input(tf.TensorSpec(self._shape, whole), f"whole numbers, {values}")}
-        real = {"pixels": Input(tf.TensorSpec(self._shape, tf.float32), values)}
+        integer_pixels = {"pixels": Input(tf.TensorSpec(self._shape, integer_type), f"whole numbers, {values}")}
+        real_pixels = {"pixels": Input(tf.TensorSpec(self._shape, tf.float32), values)}
         latents = {"latents": Input(tf.TensorSpec(self._shape, floats), "standard deviations of the prior")}
         count = {"count": Input(tf.TensorSpec([], tf.int32), "number of images")}
-        conditioning, drawn = {}, dict(seed)
+        conditioning, sample_inputs = {}, dict(seed)
         if self.conditioning_size is not None:
             spec = tf.TensorSpec([None, self.conditioning_size], floats)
             conditioning = {"conditioning": Input(spec, "a row an image; classes are one-hot vectors")}
         if self._bijector is not None:
             scalar = tf.TensorSpec([], tf.float32)
-            drawn["temperature"] = Input(scalar, "factor on the prior's standard deviation", tf.constant(1.0))
+            sample_inputs["temperature"] = Input(scalar, "factor on the prior's standard deviation", tf.constant(1.0))
         if self._any_size:
             unit = f"pixels, a multiple of {self._divisor}"
             for name, size in (("height", height), ("width", width)):
-                drawn[name] = Input(tf.TensorSpec([], tf.int32), unit, tf.constant(size))
+                sample_inputs[name] = Input(tf.TensorSpec([], tf.int32), unit, tf.constant(size))
         scores = {"log_prob": "nats per image", "bits_per_dim": "bits per dimension, of each image"}
+        pictures = {"pixels": integer_pixels["pixels"].meaning}
         bodies: dict[str, tuple] = {
-            "serving_default": (self._score, real | conditioning | seed | dequantize, scores),
-            f"serving_{whole.name}": (self._score, coded | conditioning | seed, scores),
-            "score": (self._score, real | conditioning, scores),
-            "sample": (self._sample, count | conditioning | drawn, {"pixels": coded["pixels"].meaning}),
+            "serving_default": (self._score, real_pixels | conditioning | seed | dequantize, scores),
+            f"serving_{integer_type.name}": (self._score, integer_pixels | conditioning | seed, scores),
+            "score": (self._score, real_pixels | conditioning, scores),
+            "sample": (self._sample, count | conditioning | sample_inputs, pictures),
         }
         if self._bijector is not None:
             prior = {"latents": latents["latents"].meaning}
-            bodies["encode"] = (self._encode, real | conditioning | seed | dequantize, prior)
-            bodies["decode"] = (self._decode, latents | conditioning, {"pixels": coded["pixels"].meaning})
+            bodies["encode"] = (self._encode, real_pixels | conditioning | seed | dequantize, prior)
+            bodies["decode"] = (self._decode, latents | conditioning, pictures)
         table = {n: Signature(graph_function(n, body, i), i, outputs) for n, (body, i, outputs) in bodies.items()}
         units = {f"{n} {k}: {unit}": unit for n, signature in table.items() for k, unit in _units(signature)}
-        tell = graph_function("units", lambda: {k: tf.constant(unit) for k, unit in units.items()}, {})
-        return table | {"units": Signature(tell, {}, {})}
+        units_function = graph_function("units", lambda: {k: tf.constant(unit) for k, unit in units.items()}, {})
+        return table | {"units": Signature(units_function, {}, {})}
 
     # --- Answers.
 

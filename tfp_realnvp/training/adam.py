@@ -9,7 +9,7 @@ import tf_keras
 
 @tf_keras.saving.register_keras_serializable("tfp_realnvp")
 class Adam(tf_keras.optimizers.Adam):
-    """`tf_keras.optimizers.Adam` with the same steps, to float32's rounding, and the same slots; faster.
+    """Takes the steps of `tf_keras.optimizers.Adam`, to float32's rounding, with the same slots, and is faster.
 
     Keras' optimizer takes a dozen operations for each variable, and a Real NVP has hundreds of variables; this one
     takes one kernel for each. A checkpoint of either can be read by the other.

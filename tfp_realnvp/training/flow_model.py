@@ -17,6 +17,7 @@ from tfp_realnvp.training.data import check_images, y_beside_weights
 from tfp_realnvp.training.likelihood_model import LikelihoodModel
 
 
+@tf_keras.saving.register_keras_serializable("tfp_realnvp")  # A file names it so, wherever its module lies.
 class FlowModel(LikelihoodModel):
     """Trains a `tfd.Distribution` over images by `compile`, `fit`, `evaluate` and `predict`.
 

@@ -47,7 +47,8 @@ class LikelihoodModel(tf_keras.Model):
             [0, levels). An `ImageBijector` in a `TransformedDistribution` receives `training` and `conditioning`.
           levels: Python int.
           dequantize: Python bool; add noise. False for pixels that are continuous already.
-          l2: float; weight of the penalty on the `regularized_variables` of the distribution's layers.
+          l2: float; weight of the penalty on the `regularized_variables` of the distribution's layers, also in flows of
+            your own; 0 for none.
           averaging: float decay, or None; evaluate with moving averages of weights and statistics
             (`WeightAverages`).
           seed: Python int, of all noise.
@@ -115,17 +116,17 @@ class LikelihoodModel(tf_keras.Model):
         with tf.GradientTape() as tape, observing_layers() as record:
             log_prob = self._objective.log_prob(images, conditioning, stream=TRAINING, batch=step)
             objective = self._objective(log_prob, weights)
-            share = objective / context.num_replicas_in_sync
-            scaled = share if scaling is None else scaling.get_scaled_loss(share)
+            loss = objective / context.num_replicas_in_sync
+            scaled = loss if scaling is None else scaling.get_scaled_loss(loss)
         warn_of_unseen(tape, variables)
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if scaling is not None:
             gradients = scaling.get_unscaled_gradients(gradients)
         # The loss is summed too, since replicas that disagree on whether the step failed would differ ever after.
-        gradients, record.sums, share = sum_over_replicas([gradients, record.sums, share])
+        gradients, record.sums, loss = sum_over_replicas([gradients, record.sums, loss])
         # Keras' loss scaling lowers the scale until gradients are finite, and leaves out the steps until then.
         may_overflow = False if scaling is None else scaling.loss_scale > 1
-        finite = self._failure.check(step, share, record, gradients, variables, may_overflow)
+        finite = self._failure.check(step, loss, record, gradients, variables, may_overflow)
         context.merge_call(self._apply, args=(finite, gradients))
         return self._update_metrics(objective, log_prob, weights)
 

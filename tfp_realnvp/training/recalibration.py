@@ -38,7 +38,8 @@ def recalibrate(distribution: tfp.distributions.Distribution, batches: Iterable[
 
     Raises:
       FloatingPointError: if statistics of a batch are not finite; nothing was changed then.
-      TypeError, ValueError: for batches of another form, none at all, or a distribution without running statistics.
+      TypeError, ValueError: for batches of another form, none at all, a distribution that is not one over images of a
+        static shape [H, W, C], or one without running statistics.
 
     >>> norm = FlowBatchNorm(channels=1)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[1, 1, 1])
