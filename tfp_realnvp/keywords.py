@@ -97,13 +97,12 @@ def check_conditioning(what: str, shape: Any, takes: Conditioning, *, rank: int 
         )
 
 
-def flat_conditioning(conditioning: Any, batch: tf.Tensor, static_batch: tf.TensorShape) -> tf.Tensor:
+def flat_conditioning(conditioning: tf.Tensor, batch: tf.Tensor, static_batch: tf.TensorShape) -> tf.Tensor:
     """Returns conditioning [..., K] as [N, K], a row for each image of a batch that is flattened to N images.
 
     Raises:
       ValueError: if the leading axes do not broadcast against the batch shape, or the rank is unknown.
     """
-    conditioning = tf.convert_to_tensor(conditioning)
     shape = conditioning.shape
     if shape.rank is None:
         raise ValueError(f"`conditioning` of shape {shape}: must be [..., K] of known rank, one vector an image.")

@@ -56,7 +56,8 @@ class Composition(ImageBijector):
     @property
     def regularized_variables(self) -> tuple[tf.Variable, ...]:
         """The variables that training penalises: those that the layers in the parts name as theirs."""
-        return tuple(v for module in self.submodules for v in _own_regularized_variables(module))
+        layers = (module for module in self.submodules if not isinstance(module, Composition))
+        return tuple(v for layer in layers for v in getattr(layer, "regularized_variables", ()))
 
     def _forward_and_log_det(self, x: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
         return self._apply(reversed(self.parts), x, "forward", keywords)
@@ -73,10 +74,6 @@ class Composition(ImageBijector):
             log_det += part_log_det
             observe(_path(part), value, part_log_det)
         return value, log_det
-
-
-def _own_regularized_variables(module: tf.Module) -> Iterable[tf.Variable]:
-    return () if isinstance(module, Composition) else getattr(module, "regularized_variables", ())
 
 
 def _path(bijector: tfp.bijectors.Bijector) -> str:

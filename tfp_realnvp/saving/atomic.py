@@ -17,7 +17,7 @@ def written_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     failure nothing of it is left. After a kill the hidden one may be left, which the next call for `path` removes: one
     writer at a time.
     """
-    hidden = path.with_name(f"{HIDDEN}{path.name}")
+    hidden = hidden_path(path)
     remove(hidden)
     try:
         yield hidden
@@ -28,6 +28,11 @@ def written_whole(path: pathlib.Path) -> Iterator[pathlib.Path]:
     finally:
         with contextlib.suppress(OSError):  # It would hide the error that matters; the next call tries again.
             remove(hidden)
+
+
+def hidden_path(path: pathlib.Path) -> pathlib.Path:
+    """Returns the name beside `path` under which it is written, or removed."""
+    return path.with_name(f"{HIDDEN}{path.name}")
 
 
 def remove(path: pathlib.Path) -> None:

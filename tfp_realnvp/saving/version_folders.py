@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_realnvp.saving.atomic import HIDDEN, remove, written_whole
+from tfp_realnvp.saving.atomic import HIDDEN, hidden_path, remove, written_whole
 
 
 def local_path(directory: Any) -> pathlib.Path:
@@ -80,6 +80,6 @@ def new_version(directory: Any, num_bytes: int) -> Iterator[pathlib.Path]:
 
 def remove_version(folder: pathlib.Path) -> None:
     """Removes a version folder, which disappears at once, by renaming; its space is freed a little later."""
-    hidden = folder.with_name(f"{HIDDEN}{folder.name}")
+    hidden = hidden_path(folder)
     folder.rename(hidden)
     remove(hidden)
