@@ -29,7 +29,8 @@ ROOMS = {
     "training": {"checks", "runtime", "bijectors", "saving", *MATHEMATICS},
 }
 # Keras is in training, where a description of a layer is read, and where the policy is asked.
-MAY_IMPORT_KERAS = {"training", "saving.description", "flows.real_nvp_image"}
+DESCRIPTIONS = {"saving.description", "saving.keras_objects", "saving.known_classes"}
+MAY_IMPORT_KERAS = {"training", *DESCRIPTIONS, "flows.real_nvp_image"}
 MAY_USE_FILES = {"saving", "training.flow_model", "training.callbacks"}
 
 

@@ -19,9 +19,9 @@ from tfp_realnvp.networks.options import NetworkOptions
 from tfp_realnvp.networks.residual_network import ResidualNetwork
 from tfp_realnvp.pixels import dequantize, quantize
 from tfp_realnvp.runtime.running_statistics import RunningStatistics
-from tfp_realnvp.saving.description import register
 from tfp_realnvp.saving.export import export_saved_model
 from tfp_realnvp.saving.flow_folders import load_flow, save_flow
+from tfp_realnvp.saving.known_classes import register
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.flow_model import FlowModel
 from tfp_realnvp.training.recalibration import recalibrate, training_mode_bits_per_dim

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 from tests import models
 from tests.saving.distributions import DISTRIBUTIONS, Scaling, answers, moved
-from tfp_realnvp import AffineCoupling, Checkerboard, CouplingNetwork, FlowModel, load_flow, save_flow
+from tfp_realnvp import AffineCoupling, Checkerboard, CouplingNetwork, FlowModel, PixelLogit, load_flow, save_flow
 
 tfb = tfp.bijectors
 
@@ -119,3 +120,33 @@ def test_the_home_directory_is_known(tmp_path, monkeypatch):
     assert save_flow(models.normal(), "~/flow") == str(tmp_path / "flow" / "1")
     load_flow("~/flow")
     load_flow(os.fsencode(tmp_path / "flow"))
+
+
+@tf_keras.saving.register_keras_serializable("tests")
+def cubed(x):
+    return x**3
+
+
+def _functional():
+    layers = tf_keras.layers
+    image = tf_keras.Input([None, None, 1])
+    options = {"padding": "same", "kernel_initializer": "he_normal", "kernel_regularizer": "l2"}
+    hidden = layers.Conv2D(3, 3, activation="gelu", kernel_constraint="non_neg", **options)(image)
+    hidden = layers.Activation(tf.nn.relu)(layers.Concatenate()([hidden, image]))
+    inner = tf_keras.Sequential(
+        [layers.Conv2D(4, 1, activation=cubed), layers.LeakyReLU(), layers.LayerNormalization()]
+    )
+    model = tf_keras.Model(
+        image, layers.Conv2D(2, 1, bias_initializer=tf_keras.initializers.Constant(0.1))(inner(hidden))
+    )
+    return models.on_prior(tfb.Chain([PixelLogit(), AffineCoupling(Checkerboard(), model, name="with_keras")]))
+
+
+def test_models_of_plain_keras_layers_are_loaded(tmp_path):
+    saved = moved(_functional())
+    save_flow(saved, tmp_path)
+    loaded = load_flow(tmp_path)
+    models.assert_equal(models.values(loaded.variables), models.values(saved.variables))
+    assert answers(loaded) == answers(saved)
+    models.compiled(saved).save(tmp_path / "model.keras")
+    assert answers(tf_keras.models.load_model(tmp_path / "model.keras").distribution) == answers(saved)

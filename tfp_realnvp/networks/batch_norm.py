@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_realnvp.networks.options import NetworkOptions
 from tfp_realnvp.runtime.replicas import in_several_replicas
 from tfp_realnvp.runtime.running_statistics import RunningStatistics
+from tfp_realnvp.runtime.variables import late_variable
 
 
 class BatchNorm(tf.Module):
@@ -22,7 +23,9 @@ class BatchNorm(tf.Module):
         super().__init__(name=name)
         self.epsilon = epsilon
         with tf.name_scope(name):
-            self.offset = tf.Variable(tf.zeros([channels], options.dtype), name="offset")
+            self.offset = late_variable(
+                lambda: tf.zeros([channels], options.dtype), "offset", [channels], options.dtype
+            )
             self.statistics = RunningStatistics(
                 channels, momentum=options.momentum, running_average=options.running_average, dtype=options.dtype
             )

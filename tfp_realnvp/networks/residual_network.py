@@ -9,6 +9,7 @@ from tfp_realnvp.networks.batch_norm import BatchNorm
 from tfp_realnvp.networks.options import NetworkOptions
 from tfp_realnvp.networks.weight_norm_conv import WeightNormConv
 from tfp_realnvp.runtime.recomputation import recomputed
+from tfp_realnvp.runtime.variables import late_variable
 
 
 class ResidualNetwork(tf.Module):
@@ -66,7 +67,9 @@ class ResidualNetwork(tf.Module):
         with tf.name_scope(name):
             self.conv_in = conv(channels_in, width, 3, bias=True, name="conv_in")
             self.conditioning_weights = (
-                tf.Variable(tf.zeros([size, width], dtype), name="conditioning_weights") if size else None
+                late_variable(lambda: tf.zeros([size, width], dtype), "conditioning_weights", [size, width], dtype)
+                if size
+                else None
             )
             self.tap_in = conv(width, width, 1, gain=True, bias=True, name="tap_in")
             self.blocks, self.taps = [], []

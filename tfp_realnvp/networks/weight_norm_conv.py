@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from tfp_realnvp.networks.batch_norm import BatchNorm
+from tfp_realnvp.runtime.variables import late_variable
 
 
 class WeightNormConv(tf.Module):
@@ -27,12 +28,20 @@ class WeightNormConv(tf.Module):
         """Builds the variables: filters from U(-r, r), r = sqrt(2 / channels_in); gains so that outputs start small."""
         super().__init__(name=name)
         limit = math.sqrt(2.0 / channels_in)
-        start = tf.cast(limit * math.sqrt(channels_in * size**2 / 12), dtype)
+        start = limit * math.sqrt(channels_in * size**2 / 12)
+        shape = [size, size, channels_in, channels_out]
+
+        def filters() -> tf.Tensor:
+            return tf.random.uniform(shape, -limit, limit, dtype)
+
+        def vector(value: float, name: str) -> tf.Variable:
+            outputs = [channels_out]
+            return late_variable(lambda: tf.fill(outputs, tf.cast(value, dtype)), name, outputs, dtype)
+
         with tf.name_scope(name):
-            filters = tf.random.uniform([size, size, channels_in, channels_out], -limit, limit, dtype)
-            self.filters = tf.Variable(filters, name="filters")
-            self.gain = tf.Variable(tf.fill([channels_out], start), name="gain") if gain else None
-            self.bias = tf.Variable(tf.zeros([channels_out], dtype), name="bias") if bias else None
+            self.filters = late_variable(filters, "filters", shape, dtype)
+            self.gain = vector(start, "gain") if gain else None
+            self.bias = vector(0.0, "bias") if bias else None
 
     @property
     def regularized_variables(self) -> tuple[tf.Variable, ...]:

@@ -1,8 +1,11 @@
 """What the code of one replica of a `tf.distribute` strategy asks of the others."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
+
+from tfp_realnvp.runtime.variables import late_variable
 
 
 def in_several_replicas() -> bool:
@@ -25,12 +28,20 @@ def sum_over_replicas(tensors: Any) -> Any:
     return tf.nest.pack_sequence_as(tensors, flat)
 
 
-def replica_local(initial: tf.Tensor, name: str) -> tf.Variable:
-    """Returns a variable that no optimizer moves. Each replica assigns to its own copy, all of them the same value."""
-    return tf.Variable(
+def replica_local(
+    initial: Callable[[], tf.Tensor], name: str, shape: Sequence[int] = (), dtype: tf.DType = tf.int64
+) -> tf.Variable:
+    """Returns a variable that no optimizer moves. Each replica assigns to its own copy, all of them the same value.
+
+    Args:
+      initial, name, shape, dtype: see `late_variable`.
+    """
+    return late_variable(
         initial,
+        name,
+        shape,
+        dtype,
         trainable=False,
-        name=name,
         synchronization=tf.VariableSynchronization.ON_READ,
         aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
     )

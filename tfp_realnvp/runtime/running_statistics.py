@@ -68,8 +68,8 @@ class RunningStatistics(tf.Module):
         self.momentum = momentum
         self.running_average = running_average
         with tf.name_scope(name):
-            self.mean = replica_local(tf.zeros([channels], dtype), "mean")
-            self.variance = replica_local(tf.ones([channels], dtype), "variance")
+            self.mean = replica_local(lambda: tf.zeros([channels], dtype), "mean", [channels], dtype)
+            self.variance = replica_local(lambda: tf.ones([channels], dtype), "variance", [channels], dtype)
 
     def __call__(self, x: tf.Tensor, *, training: bool, update_statistics: bool = True) -> Moments:
         """Returns the mean and variance [C] that normalise `x` [..., C].

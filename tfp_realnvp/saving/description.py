@@ -1,9 +1,7 @@
 """Distributions as JSON that a person can read, made of the arguments of their constructors."""
 
 import contextlib
-import functools
 import inspect
-import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,12 +10,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-_ours: dict[str, type] = {}
+from tfp_realnvp.checks import check_distribution
+from tfp_realnvp.runtime.variables import late_variable, limited_variables
+from tfp_realnvp.saving.keras_objects import check_keras_object
+from tfp_realnvp.saving.known_classes import class_of, classes_of, is_ours, name_of
+from tfp_realnvp.saving.versions import listed, versions
 
-
-def register(*classes: type) -> None:
-    """Makes classes of this package known, by their public names."""
-    _ours.update({f"tfp_realnvp.{cls.__name__}": cls for cls in classes})
+# The classes that make variables of sizes which are numbers in the description.
+_SIZED = tuple(
+    f"tfp_realnvp.{name}" for name in ("CouplingNetwork", "FlowBatchNorm", "RealNVPImage", "ResidualNetwork")
+)
 
 
 def describe(value: Any, path: str = "distribution") -> Any:
@@ -57,12 +59,12 @@ def describe(value: Any, path: str = "distribution") -> Any:
             "package, a Keras layer, a variable nor plain data; build the flow without it, e.g. with a "
             "`CouplingNetwork` or a Keras layer in place of a function."
         )
-    name = _name_of(type(value))
+    name = name_of(type(value))
     described = {"class": name}
     for key, argument, default in _arguments(type(value), parameters):
         # All arguments of this package, whose defaults may change. Others may lose an argument in a later version, so
         # only those that differ from the default are written.
-        if name in _ours or argument is not default:
+        if is_ours(name) or argument is not default:
             described[key] = describe(argument, f"{path}.{key}")
     return described
 
@@ -70,13 +72,17 @@ def describe(value: Any, path: str = "distribution") -> Any:
 def build(description: Any, custom_objects: Mapping[str, type] | None = None) -> Any:
     """Returns the value that `describe` described; its variables have the shape and dtype, but not the values.
 
+    Nothing in the description is run: it names classes of `known_classes` and `keras_objects`, which are listed there
+    because they take plain data.
+
     Args:
       description: see `describe`.
       custom_objects: dict, name to class, of classes that are neither TFP's nor this package's. Classes in Keras' own
         `tf_keras.saving.custom_object_scope` are known too.
 
     Raises:
-      ValueError: for a class that isn't known.
+      ValueError: for a class that isn't known. Other errors, of any kind, come from constructors that do not take the
+        arguments; `rebuild` makes them one.
     """
     if isinstance(description, list):
         return [build(v, custom_objects) for v in description]
@@ -89,23 +95,82 @@ def build(description: Any, custom_objects: Mapping[str, type] | None = None) ->
     if name == "dtype":
         return tf.as_dtype(arguments["name"])
     if name == "Tensor":
-        return tf.constant(arguments["value"], arguments["dtype"])
+        dtype = _number_type(arguments["dtype"])
+        # TensorFlow ends the process at lists that are nested too deep, and NumPy raises an error.
+        return tf.constant(np.array(arguments["value"], dtype.as_numpy_dtype), dtype)
     if name == "Variable":
-        zeros = tf.zeros(arguments["shape"], arguments["dtype"])
-        return tf.Variable(zeros, trainable=arguments["trainable"], name=arguments["name"])
+        shape, dtype = _shape(arguments["shape"]), _number_type(arguments["dtype"])
+        options = {"trainable": arguments["trainable"]}
+        return late_variable(lambda: tf.zeros(shape, dtype), arguments["name"], shape, dtype, **options)
     if name == "TransformedVariable":
         variable, bijector = (build(arguments[k], custom_objects) for k in ("variable", "bijector"))
         options = {"trainable": variable.trainable, "name": arguments["variable"]["name"]}
         return tfp.util.TransformedVariable(bijector.forward(variable), bijector, **options)
     if name == "Keras":
+        check_keras_object(arguments["layer"], custom_objects)
         return tf_keras.saving.deserialize_keras_object(arguments["layer"], custom_objects)
-    return _class(name, custom_objects or {})(**{k: build(v, custom_objects) for k, v in arguments.items()})
+    if "parameters" in arguments:
+        raise ValueError("`parameters` is for base classes, and no argument of a description")
+    return class_of(name, custom_objects or {})(**{k: build(v, custom_objects) for k, v in arguments.items()})
+
+
+def rebuild(
+    description: Any,
+    custom_objects: Mapping[str, type] | None,
+    *,
+    source: str,
+    saved_by: Any,
+    most_variables: int,
+    most_bytes: int,
+    count_first: bool = False,
+) -> tfp.distributions.Distribution:
+    """Returns the distribution that a description from a file leads to.
+
+    Args:
+      description, custom_objects: see `build`.
+      source: str, what the description was read from, for messages.
+      saved_by: the versions that wrote it, as the file says.
+      most_variables, most_bytes: the most that the distribution's variables may be, and take; each is checked before
+        any memory is taken for it.
+      count_first: Python bool; count all variables before the first one is made.
+
+    Raises:
+      ValueError: if the description leads to no distribution, whatever is wrong with it.
+    """
+    try:
+        if count_first:
+            _count(description, most_variables, most_bytes)
+        # A `TransformedVariable` is built by another variable of its size.
+        with limited_variables(2 * most_variables, 2 * most_bytes):
+            distribution = build(description, custom_objects)
+        check_distribution(distribution)
+    except Exception as error:  # Constructors of TFP and Keras raise nearly anything for arguments that are wrong.
+        reason = error if isinstance(error, ValueError) else repr(error)
+        raise ValueError(
+            f"{source}: {listed(versions())} builds no distribution of it ({reason}); it was saved by "
+            f"{listed(saved_by)}. Load it with these versions or, if it is damaged, copy it anew, or save it once more."
+        ) from error
+    return distribution
+
+
+def _count(description: Any, most: int, most_bytes: int) -> None:
+    """Raises ValueError if what numbers in a description lead to is more, but for Keras layers, without making it."""
+    pending = [description]
+    with limited_variables(most, most_bytes, make=False):
+        while pending:
+            part = pending.pop()
+            if isinstance(part, dict) and part.get("class") in ("Variable", *_SIZED):
+                build(part)
+            elif isinstance(part, dict):
+                pending += part.values()
+            elif isinstance(part, list):
+                pending += part
 
 
 def check_rebuilds(distribution: tfp.distributions.Distribution, description: Any) -> None:
     """Raises ValueError unless the description leads to as many variables, alike in shape and dtype."""
     parts = (distribution, *distribution.submodules)
-    classes = {f"{type(part).__module__}.{type(part).__qualname__}": type(part) for part in parts}
+    classes = classes_of(parts)
     # Variables of a graph take no memory, and no random numbers from the program. Keras layers, which were built
     # eagerly, can't be built in a graph too.
     keras = any(isinstance(part, tf_keras.layers.Layer) for part in parts)
@@ -131,25 +196,16 @@ def _arguments(cls: type, parameters: Mapping[str, Any]) -> Iterator[tuple[str, 
             yield key, parameters[key], argument.default
 
 
-@functools.cache
-def _tfp_classes() -> Mapping[str, type]:
-    """The public classes of TFP by name, e.g. "tfd.Normal"."""
-    found: dict[str, type] = {}
-    for prefix, namespace in (("tfd", tfp.distributions), ("tfb", tfp.bijectors)):
-        found |= {f"{prefix}.{name}": cls for name, cls in vars(namespace).items() if isinstance(cls, type)}
-    return types.MappingProxyType(found)
+def _number_type(name: Any) -> tf.DType:
+    """Returns the type of this name; raises ValueError unless it is one of numbers or truth values."""
+    dtype = tf.as_dtype(name)
+    if not (dtype.is_floating or dtype.is_integer or dtype.is_complex or dtype.is_bool):
+        raise ValueError(f"dtype {name!r}: must be a type of numbers")
+    return dtype
 
 
-def _name_of(cls: type) -> str:
-    for name, public in {**_ours, **_tfp_classes()}.items():
-        # If a part is no composite tensor, TFP makes an object of the class `_Chain` of which `Chain` is a subclass.
-        if public is cls or (cls in public.__bases__ and cls.__name__ == f"_{public.__name__}"):
-            return name
-    return f"{cls.__module__}.{cls.__qualname__}"
-
-
-def _class(name: str, custom_objects: Mapping[str, type]) -> type:
-    found = tf_keras.saving.get_registered_object(name, custom_objects) or _ours.get(name) or _tfp_classes().get(name)
-    if found is None:
-        raise ValueError(f"class {name!r} is not known: pass `custom_objects`={{{name!r}: the class}}.")
-    return found
+def _shape(value: Any) -> list[int]:
+    """Returns the shape of a variable; raises ValueError for what is none. TensorFlow ends the process at many axes."""
+    if not isinstance(value, list) or len(value) > 64 or not all(isinstance(n, int) and n >= 0 for n in value):
+        raise ValueError(f"shape {value!r}: must be a list of at most 64 numbers of 0 or more")
+    return value

@@ -1,6 +1,7 @@
 """Saves a distribution to a folder, and loads it again, ready for training."""
 
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +9,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.checks import check_distribution
-from tfp_realnvp.saving.description import build, check_rebuilds, describe
+from tfp_realnvp.saving.description import check_rebuilds, describe, rebuild
 from tfp_realnvp.saving.export import num_variable_bytes, write_saved_model
 from tfp_realnvp.saving.signatures import Signatures
 from tfp_realnvp.saving.version_folders import new_version, remove_version, version_folders
-from tfp_realnvp.version import __version__
+from tfp_realnvp.saving.versions import listed, versions
 
 _DESCRIPTION = "flow.json"
 _FORMAT = 2
@@ -68,7 +68,7 @@ def save_flow(
     check_rebuilds(distribution, description)
     config = {
         "format": _FORMAT,
-        "versions": _versions(),
+        "versions": versions(),
         "event_shape": distribution.event_shape.as_list(),
         "distribution": description,
     }
@@ -88,9 +88,15 @@ def load_flow(directory: Any, *, custom_objects: Mapping[str, type] | None = Non
     Inside a strategy's scope its variables are those of the strategy. TensorFlow compares the weights with the
     checksums in their files.
 
+    A folder from a stranger can be loaded: it runs no code, imports no module and reads no other file, and it takes no
+    more memory than a few times its own size. It makes objects of this package, of the classes of TFP and the layers
+    of Keras that take plain data, and of classes that you register with Keras or pass in `custom_objects`. Only the
+    description and the weights are read, and not `saved_model.pb`, which is a program.
+
     Args:
       directory: path, as given to `save_flow`; if it holds several version folders, the newest is read.
-      custom_objects: dict from name to class, for classes that are neither TFP's nor this package's.
+      custom_objects: dict from name to class, for all other classes; you vouch for what their constructors do with
+        arguments from the file.
 
     Raises:
       FileNotFoundError: if nothing was saved there.
@@ -104,61 +110,68 @@ def load_flow(directory: Any, *, custom_objects: Mapping[str, type] | None = Non
     folder = folders[-1]
     path = folder / _DESCRIPTION
     config = _read(path)
-    saved_by = _listed(config.get("versions", {}))
+    saved_by = config.get("versions")
     if config.get("format") != _FORMAT:
         raise ValueError(
-            f"{folder} was saved in format {config.get('format')}, by {saved_by}; this is {_listed(_versions())}, "
-            f"which reads format {_FORMAT}: load it with that version of tfp_realnvp."
+            f"{folder} was saved in format {config.get('format')}, by {listed(saved_by)}; this is "
+            f"{listed(versions())}, which reads format {_FORMAT}: load it with that version of tfp_realnvp."
         )
+    weights = str(folder / "variables" / "variables")
     try:
-        distribution = build(config.get("distribution"), custom_objects)
-        check_distribution(distribution)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path}: {_listed(_versions())} builds no distribution of it ({error!r}); it was saved by {saved_by}. "
-            f"Load it with these versions or, if it is damaged, {_REMEDY}."
-        ) from error
-    try:
-        weights = str(folder / "variables" / "variables")
-        tf.train.Checkpoint(distribution=distribution).read(weights).assert_existing_objects_matched()
-    except (tf.errors.OpError, IndexError) as error:  # IndexError: a file that ends too early.
+        most_variables, most_bytes = _stored(weights)
+        distribution = rebuild(
+            config.get("distribution"),
+            custom_objects,
+            source=str(path),
+            saved_by=saved_by,
+            most_variables=most_variables,
+            most_bytes=most_bytes,
+        )
+        _read_weights(distribution, weights, folder, saved_by)
+    except (tf.errors.OpError, IndexError, OSError) as error:  # IndexError: a file that ends too early.
         reason = getattr(error, "message", error)
         raise ValueError(f"{folder / 'variables'} is damaged ({reason}); {_REMEDY}.") from error
+    return distribution
+
+
+def _stored(weights: str) -> tuple[int, int]:
+    """Returns the number of tensors in a checkpoint, and their bytes; raises an error unless they are on the disk."""
+    index, data = (pathlib.Path(weights + ending) for ending in (".index", ".data-00000-of-00001"))
+    for path in (index, data):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path.name} is missing")
+    reader = tf.train.load_checkpoint(weights)
+    types = reader.get_variable_to_dtype_map()
+    sizes = [math.prod(shape) * types[name].size for name, shape in reader.get_variable_to_shape_map().items()]
+    if data.stat().st_size < sum(sizes):
+        raise OSError(f"{data.name} has {data.stat().st_size:,} bytes of {sum(sizes):,}")
+    return len(sizes), sum(sizes)
+
+
+def _read_weights(
+    distribution: tfp.distributions.Distribution, weights: str, folder: pathlib.Path, saved_by: Any
+) -> None:
+    """Reads a checkpoint into a distribution; raises ValueError unless it has all variables, of the same shapes."""
+    try:
+        tf.train.Checkpoint(distribution=distribution).read(weights).assert_existing_objects_matched()
     except (AssertionError, ValueError) as error:  # ValueError: a variable of another shape.
         raise ValueError(
-            f"{folder}: its weights don't fit the distribution that {_listed(_versions())} builds of {_DESCRIPTION}, "
-            f"which was saved by {saved_by}; load it with these versions."
+            f"{folder}: its weights don't fit the distribution that {listed(versions())} builds of {_DESCRIPTION}, "
+            f"which was saved by {listed(saved_by)}; load it with these versions."
         ) from error
-    return distribution
 
 
 def _read(path: pathlib.Path) -> dict[str, Any]:
     """Returns what a description file holds."""
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    if not path.is_file():
         raise FileNotFoundError(
             f"{path} is missing: {path.parent} was exported for serving only, or is damaged; `save_flow` writes what "
             "can be loaded."
-        ) from error
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is damaged ({error}); copy the directory anew, or save the flow once more."
-        ) from error
-    if not isinstance(config, dict) or not isinstance(config.get("versions", {}), dict):
-        raise ValueError(
-            f"{path} is damaged (it is no description); copy the directory anew, or save the flow once more."
         )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged ({error}); this is {listed(versions())}; {_REMEDY}.") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} is damaged (it is no description); this is {listed(versions())}; {_REMEDY}.")
     return config
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "tfp_realnvp": __version__,
-        "tensorflow": tf.__version__,
-        "tensorflow_probability": tfp.__version__,
-    }
-
-
-def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())

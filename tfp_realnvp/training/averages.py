@@ -25,10 +25,8 @@ class WeightAverages(tf_keras.layers.Layer):
         check_number("averaging", decay, lambda d: 0 < d < 1, "None or a decay in (0, 1), e.g. 0.999")
         self.decay = decay
         self._sources = [v for v in variables if v.dtype.is_floating]
-        self.averages = [
-            replica_local(tf.convert_to_tensor(v), v.name.split(":")[0] + "/average") for v in self._sources
-        ]
-        self.num_updates = replica_local(tf.zeros([], tf.int64), "num_updates")
+        self.averages = [_average(v) for v in self._sources]
+        self.num_updates = replica_local(lambda: tf.zeros([], tf.int64), "num_updates")
         self.built = True
 
     def update(self) -> None:
@@ -57,6 +55,12 @@ class WeightAverages(tf_keras.layers.Layer):
         finally:
             for source, value in zip(self._sources, own, strict=True):
                 source.assign(value)
+
+
+def _average(source: tf.Variable) -> tf.Variable:
+    """Returns a variable for the average of `source`, which starts at its value."""
+    name = source.name.split(":")[0] + "/average"
+    return replica_local(lambda: tf.identity(source), name, source.shape, source.dtype)
 
 
 def _move_towards(average: tf.Variable, source: tf.Variable, share: tf.Tensor) -> None:

@@ -17,7 +17,7 @@ class Failure(tf.Module):
         self._weights: list[str] = []
         with tf.name_scope(name):
             # Step, index of the layer, index of the weight; -1 for none.
-            self._where = replica_local(tf.constant([-1, -1, -1], tf.int64), "where")
+            self._where = replica_local(lambda: tf.constant([-1, -1, -1], tf.int64), "where", [3])
 
     def reset(self) -> None:
         """Forgets a failure."""

@@ -6,15 +6,23 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
 import tf_keras
 
 from tfp_realnvp.checks import check_int
 from tfp_realnvp.saving.atomic import written_whole
-from tfp_realnvp.saving.description import build, describe
+from tfp_realnvp.saving.description import describe, rebuild
 from tfp_realnvp.saving.export import export_saved_model
+from tfp_realnvp.saving.keras_objects import check_keras_object
+from tfp_realnvp.saving.versions import listed, versions
 from tfp_realnvp.training.callbacks import check_callbacks, check_filepath, with_stop_on_failure
 from tfp_realnvp.training.data import check_images, y_beside_weights
 from tfp_realnvp.training.likelihood_model import LikelihoodModel
+
+# What a NAME.keras may build; Keras reads its weights, by whose size it could be judged, only later. The paper's
+# largest flow has 1,204 variables of 0.4 GB. A larger model is built in Python, and gets the file's weights by
+# `load_weights`.
+_MOST_VARIABLES, _MOST_BYTES = 2**13, 2**30
 
 
 @tf_keras.saving.register_keras_serializable("tfp_realnvp")  # A file names it so, wherever its module lies.
@@ -155,6 +163,7 @@ class FlowModel(LikelihoodModel):
           TypeError: if something in the distribution can't be described, e.g. a function; the message says where.
         """
         return {
+            "versions": versions(),
             "distribution": describe(self.distribution),
             "levels": self.levels,
             "dequantize": self.dequantize,
@@ -166,12 +175,43 @@ class FlowModel(LikelihoodModel):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "FlowModel":
-        """Returns a model of the same arguments, with new weights."""
-        return cls(**config | {"distribution": build(config["distribution"], custom_objects)})
+        """Returns a model of the same arguments, with new weights.
+
+        Raises:
+          ValueError: if the configuration leads to no model, or to more variables than `load_model` builds.
+        """
+        arguments = dict(config)
+        saved_by = arguments.pop("versions", None)
+        arguments["distribution"] = rebuild(
+            arguments.get("distribution"),
+            custom_objects,
+            source="`config` of the file",
+            saved_by=saved_by,
+            most_variables=_MOST_VARIABLES,
+            most_bytes=_MOST_BYTES,
+            count_first=True,
+        )
+        try:
+            return cls(**arguments)
+        except (TypeError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"`config` of the file: {listed(versions())} builds no FlowModel of it ({error}); it was saved by "
+                f"{listed(saved_by)}. Load it with these versions, or save the model once more."
+            ) from error
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Does nothing: all variables exist already. Keras would call the model with a shape from the file."""
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as before; Keras leaves that to models with a `compile` of their own."""
-        self.compile(**tf_keras.saving.deserialize_keras_object(config))
+        try:
+            check_keras_object(config)
+            self.compile(**tf_keras.saving.deserialize_keras_object(config))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"`compile_config` of the file: {listed(versions())} compiles no FlowModel by it ({error}); load it "
+                "with `compile=False`, and compile the model yourself."
+            ) from error
 
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """As in Keras, to a file NAME.keras, whole or not at all; Keras' older formats know layers only.

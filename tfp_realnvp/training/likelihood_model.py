@@ -70,8 +70,8 @@ class LikelihoodModel(tf_keras.Model):
         self.l2 = l2
         self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False, name="seed")
         self._objective = Objective(distribution, levels=levels, add_noise=dequantize, l2=l2, seed=self.seed)
-        self._evaluated_batches = replica_local(tf.zeros([], tf.int64), "evaluated_batches")
-        self._draw = replica_local(tf.zeros([], tf.int64), "draw")
+        self._evaluated_batches = replica_local(lambda: tf.zeros([], tf.int64), "evaluated_batches")
+        self._draw = replica_local(lambda: tf.zeros([], tf.int64), "draw")
         self._failure = Failure()
         self._loss = Mean(name="loss")
         self._bits_per_dim = Mean(name="bits_per_dim")
