@@ -1,6 +1,8 @@
 """Keras callbacks for training: progress, log, checkpoints and sheets of samples, one job each."""
 
-import csv
+import contextlib
+import math
+import os
 import pathlib
 import signal
 import sys
@@ -10,6 +12,7 @@ import tensorflow as tf
 import tf_keras
 
 from examples import plots
+from examples import run as run_lib
 from tfp_realnvp import quantize
 
 
@@ -29,67 +32,107 @@ class Progress(tf_keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         step = step_of(self.model)
-        left = (time.time() - self._began) / (step - self._start) * (self._steps - step)
-        print(
-            f"{'' if self._bar is None else chr(10)}step {step}/{self._steps}: train {logs['bits_per_dim']:.3f}, held "
-            f"out {logs['val_bits_per_dim']:.3f} bits/dim; {left / 60:.1f} min left",
-            flush=True,
-        )
+        line = f"step {step}/{self._steps}: train {logs['bits_per_dim']:.3f}, held out {logs['val_bits_per_dim']:.3f}"
+        left = ""
+        if step > self._start:
+            minutes = (time.time() - self._began) / (step - self._start) * (self._steps - step) / 60
+            left = f"; {minutes:.1f} min left"
+        print(f"{'' if self._bar is None else chr(10)}{line} bits/dim{left}", flush=True)
 
 
 class LossLog(tf_keras.callbacks.Callback):
-    """Writes one CSV row per interval; rows after the step that training resumes from are dropped first."""
+    """Writes one CSV row per interval.
+
+    The checkpoints hold the rows before theirs, so that a log which is damaged or lost is written again. The row of a
+    checkpoint's own step is made after it; if the log does not have it, the interval is to be ended once more.
+    """
 
     FIELDS = ("step", "loss", "bits_per_dim", "val_loss", "val_bits_per_dim")
 
-    def __init__(self, path, start):
+    def __init__(self, path, saved, start):
+        """Writes the log as it was at step `start`.
+
+        Args:
+          path: `pathlib.Path` of the log.
+          saved: string variable of a checkpoint, the rows.
+          start: the step that training resumes from.
+        """
         super().__init__()
-        self._path = pathlib.Path(path)
-        rows = []
-        if self._path.exists():
-            with self._path.open(newline="") as file:
-                # A killed run may have left a row cut short; it is a later one, whatever step it shows.
-                rows = [row for row in csv.DictReader(file) if all(row.values()) and int(row["step"]) <= start]
-        with self._path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.FIELDS)
-            writer.writeheader()
-            writer.writerows(rows)
+        self._path, self._saved = path, saved
+        self._rows = [row for row in saved.numpy().decode().splitlines() if _step_of_row(row) < start]
+        own = [row for row in _lines(path) if _step_of_row(row) == start]
+        self.has_start = bool(own)
+        self._write(own[:1])
 
     def on_epoch_end(self, epoch, logs=None):
-        row = {"step": step_of(self.model)} | {k: logs[k] for k in self.FIELDS[1:]}
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self.FIELDS).writerow(row)
+        self._write([",".join([str(step_of(self.model)), *(repr(float(logs[name])) for name in self.FIELDS[1:])])])
+
+    def _write(self, rows):
+        self._rows += rows
+        text = "".join(f"{row}\n" for row in self._rows)
+        self._saved.assign(text)
+        run_lib.write(self._path, f"{','.join(self.FIELDS)}\n{text}")
+
+
+def _lines(path):
+    """Returns the lines of a log, none if it can't be read."""
+    return path.read_bytes().decode(errors="replace").splitlines() if path.is_file() else []
+
+
+def _step_of_row(row):
+    """Returns the step of a row, -1 for the head and for a line that is no whole row."""
+    step, *values = row.split(",")
+    try:
+        whole = len(values) == len(LossLog.FIELDS) - 1 and all(math.isfinite(float(value)) for value in values)
+        return int(step) if whole else -1
+    except ValueError:
+        return -1
 
 
 class Checkpoints(tf_keras.callbacks.Callback):
-    """Saves at the end of each interval, and on the first Ctrl-C or SIGTERM, which then ends training.
+    """Saves when an interval of steps is over, before it is evaluated; and on the first signal to stop.
 
-    An interval that was interrupted continues with the means that it had, because the checkpoint holds them too.
+    Signals are Ctrl-C, SIGTERM and SIGHUP. Training ends at the next step, after it was saved; at once if nothing has
+    changed since the last checkpoint, as while a graph is being built or an interval is evaluated; and at once on a
+    second signal. An interval that was interrupted continues with the means that it had, because the checkpoint holds
+    them too.
     """
 
-    def __init__(self, manager):
+    def __init__(self, manager, interval, steps, start):
+        """Args: interval: steps from one evaluation to the next; steps: the last step; start: the step of the model."""
         super().__init__()
-        self._manager = manager
+        self._manager, self._interval, self._steps = manager, interval, steps
         self._clock = time.time()
         self._stopped_by = None
         self._interval_means = None
+        self._step = self._saved_step = start
+        self._previous = {}
 
     def resume_interval(self):
         """Keeps the restored values of the metrics, which Keras is about to reset."""
         self._interval_means = [m.get_weights() for m in self.model.metrics]
 
     def save(self):
-        """Saves a checkpoint of the current step; raises OSError, and keeps the one before, if that fails."""
+        """Saves a checkpoint of the current step.
+
+        Raises:
+          FloatingPointError: if a weight is not finite; the checkpoint before is kept.
+          OSError: if it can't be written; the checkpoint before is kept.
+        """
         now = time.time()
         self._manager.checkpoint.seconds.assign_add(now - self._clock)
         self._clock = now
         try:
+            self.model.check_finite()
             self._manager.save(checkpoint_number=step_of(self.model))
+        except ValueError as error:
+            raise FloatingPointError(f"step {step_of(self.model)} was not saved: {error}") from error
         except (OSError, tf.errors.OpError) as error:
             raise OSError(
                 f"no checkpoint could be written to {self._manager.directory} ({error}); free space there and run the "
                 f"same command again, which resumes from {self._manager.latest_checkpoint}."
             ) from error
+        self._saved_step = self._step
 
     def on_epoch_begin(self, epoch, logs=None):
         if self._interval_means is not None:
@@ -97,34 +140,39 @@ class Checkpoints(tf_keras.callbacks.Callback):
                 metric.set_weights(weights)
             self._interval_means = None
 
-    def on_train_begin(self, logs=None):
-        self._previous = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+    def on_train_batch_end(self, batch, logs=None):
+        self._step = step_of(self.model)
+        ends = self._step % self._interval == 0 or self._step == self._steps
+        if ends or self._stopped_by is not None:
+            self.save()
+        if self._stopped_by is not None:
+            raise KeyboardInterrupt
 
-    def on_train_end(self, logs=None):
-        self.release_signals()
+    @contextlib.contextmanager
+    def stopped_by_signals(self):
+        """Within the block, signals stop the training as the class says."""
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Not every system has all of them.
+            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):  # nohup
+                self._previous[number] = signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            self._release_signals()
 
-    def release_signals(self):
+    def _release_signals(self):
         """Restores the former handlers of the signals."""
-        for number, handler in getattr(self, "_previous", {}).items():
+        for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
 
     def _on_signal(self, number, frame):
-        if self._stopped_by is not None:  # The second signal does not wait.
-            self.release_signals()
+        if self._stopped_by is not None or self._step == self._saved_step:
+            self._release_signals()
             raise KeyboardInterrupt
         self._stopped_by = signal.Signals(number).name
-        print(f"\n{self._stopped_by}: saving at the next step; send it again to stop at once", flush=True)
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self._stopped_by is not None:
-            self.save()
-            raise KeyboardInterrupt
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.save()
-        if self._stopped_by is not None:
-            raise KeyboardInterrupt
+        # `print` may be what the signal has interrupted, and can't be entered twice.
+        os.write(2, f"\n{self._stopped_by}: saving at the next step; send it again to stop at once\n".encode())
 
 
 class SampleSheets(tf_keras.callbacks.Callback):
@@ -139,6 +187,10 @@ class SampleSheets(tf_keras.callbacks.Callback):
         self._keywords = {} if conditioning is None else {"bijector_kwargs": {"conditioning": conditioning}}
         self._sample = None
 
+    def path(self, step):
+        """Returns the path of the sheet of a step."""
+        return self._directory / f"samples_{step:07d}.png"
+
     def write(self):
         """Draws and writes the sheet of the current step; returns its path."""
         model = self.model
@@ -152,7 +204,7 @@ class SampleSheets(tf_keras.callbacks.Callback):
             samples = self._sample().numpy()
         step = step_of(model)
         sheet = plots.image_sheet(samples, levels=model.levels)
-        path = self._directory / f"samples_{step:07d}.png"
+        path = self.path(step)
         plots.write_png(path, sheet)
         with self._writer.as_default():
             tf.summary.image("samples", sheet[None], step=step)

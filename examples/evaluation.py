@@ -6,12 +6,11 @@ import sys
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
 
-import tfp_realnvp
 from examples.data import eval_batches
 from examples.data.image_data import check_int, import_extra
+from examples.versions import versions
 from tfp_realnvp import (
     bits_per_dim,
     dequantize,
@@ -23,14 +22,6 @@ from tfp_realnvp import (
 SPLITS = ("train", "validation", "test")
 LARGEST_GAP = 0.05  # bits/dim between the two modes of batch norm
 _GAP_IMAGES = 256
-# The modules tell their versions: TensorFlow can be installed under several names, and a checkout under none.
-_PACKAGES = {
-    "tensorflow": tf,
-    "tensorflow-probability": tfp,
-    "tf_keras": tf_keras,
-    "numpy": np,
-    "tfp_realnvp": tfp_realnvp,
-}
 
 
 def evaluate(experiment, split, command, *, count=None, noise_draws=1, importance_samples=1, recalibration_images=0):
@@ -98,11 +89,6 @@ def evaluate(experiment, split, command, *, count=None, noise_draws=1, importanc
         "versions": versions(),
     }
     return result, per_image
-
-
-def versions():
-    """Returns the versions of the packages that the numbers depend on, a dict."""
-    return {name: package.__version__ for name, package in _PACKAGES.items()}
 
 
 def check_request(images, count, noise_draws, importance_samples, recalibration_images):

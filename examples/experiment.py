@@ -9,9 +9,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
+from examples import checkpoints
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
+from examples.versions import versions
 from tfp_realnvp import Adam, FlowModel, RealNVPImage
 
 tfd = tfp.distributions
@@ -51,13 +53,16 @@ class Settings:
                 f"`run`={path.parent}: no run of examples.train, which would have {path.name}; name a run's directory, "
                 "e.g. runs/digits."
             ) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path} is damaged ({error}); run the command of the training once more.") from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """Everything that a run works with; `model` has the state of the newest checkpoint of `manager`, or is new."""
+    """Everything that a run works with; `model` has the state of the newest checkpoint of `manager`, or is new.
+
+    `changed_versions` says which versions differ from those that wrote the checkpoint.
+    """
 
     settings: Settings
     config: config_lib.Config
@@ -65,6 +70,7 @@ class Experiment:
     model: FlowModel
     run: run_lib.Run
     manager: tf.train.CheckpointManager
+    changed_versions: str = ""
 
     @property
     def step(self):
@@ -103,11 +109,15 @@ def open_experiment(settings, directory, strategy=None, recompute_gradients=None
     with (strategy or tf.distribute.get_strategy()).scope():
         model = build_model(config, images, settings.seed)
     checkpoint = tf.train.Checkpoint(
-        model=model, identity=tf.Variable(json.dumps(run.identity)), seconds=tf.Variable(0.0, dtype=tf.float64)
+        model=model,
+        identity=tf.Variable(json.dumps(run.identity)),
+        seconds=tf.Variable(0.0, dtype=tf.float64),
+        log=tf.Variable(""),  # See `examples.callbacks.LossLog`.
     )
-    manager = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
-    run_lib.restore(run, checkpoint, manager)
-    return Experiment(settings, config, images, model, run, manager)
+    manager = checkpoints.manager(run, checkpoint)
+    newest = manager.latest_checkpoint
+    changed_versions = "" if newest is None else checkpoints.restore(run, checkpoint, newest)
+    return Experiment(settings, config, images, model, run, manager, changed_versions)
 
 
 def open_run(directory, data_dir=None):
@@ -122,6 +132,10 @@ def open_run(directory, data_dir=None):
     opened = open_experiment(dataclasses.replace(settings, sources=sources), directory)
     if opened.manager.latest_checkpoint is None:
         raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {settings.command}")
+    try:
+        opened.model.check_finite()
+    except ValueError as error:
+        raise ValueError(f"checkpoint {opened.manager.latest_checkpoint}: {error}") from error
     return opened
 
 
@@ -167,6 +181,7 @@ def _identity(settings, config, images):
         "l2": config.l2,
         "flip": config.flip,
         "seed": settings.seed,
+        "versions": versions(),
     }
 
 

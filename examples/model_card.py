@@ -1,10 +1,11 @@
 """The model card of an exported run: Markdown for whoever is sent the weights alone."""
 
-import json
 import math
 import shlex
 
 from examples import evaluation, experiment, exporting, results
+from examples import run as run_lib
+from examples.versions import versions
 
 CHECK = "check before use"
 _CIFAR = (
@@ -108,7 +109,7 @@ def _model(opened, command):
         f"{minutes:,.1f} min, seed {settings.seed}",
         "trained by": f"`{results.portable(settings.command)}`",
         "exported by": f"`{results.portable(command)}`",
-        "exported with": ", ".join(f"{name} {version}" for name, version in evaluation.versions().items()),
+        "exported with": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
     return _table(facts)
 
@@ -149,7 +150,7 @@ def _result(opened, split):
     if not path.exists():
         return None, "these weights were not evaluated"
     result = results.read(path)
-    if result["identity"] != json.loads(json.dumps(opened.run.identity)):
+    if run_lib.without_versions(result["identity"]) != run_lib.without_versions(opened.run.identity):
         return None, f"these weights were not evaluated, {path.name} is of another run"
     if result["step"] != opened.step:
         return None, f"these weights were not evaluated, {path.name} is of step {result['step']:,}"

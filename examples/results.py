@@ -12,7 +12,9 @@ import re
 import sys
 from typing import Any
 
-from absl import app  # Nothing here imports TensorFlow, so that the table appears at once.
+from absl import app
+
+from examples import run as run_lib  # Nothing here imports TensorFlow, so that the table appears at once.
 
 # Data set key -> the name of the data set, and the paper's bits/dim: test (train).
 PAPER = {
@@ -97,7 +99,10 @@ def _evaluated(result):
 
 
 def _run(result):
-    return [json.dumps(result[name], sort_keys=True) if name == "identity" else result[name] for name in RUN]
+    return [
+        json.dumps(run_lib.without_versions(result[name]), sort_keys=True) if name == "identity" else result[name]
+        for name in RUN
+    ]
 
 
 def _lines(results):

@@ -5,8 +5,6 @@ import json
 import pathlib
 import tempfile
 
-import tensorflow as tf
-
 SETTINGS = "settings.json"
 
 
@@ -17,7 +15,7 @@ class Run:
     Attributes:
       directory: holds all files of the run.
       identity: dict of everything that makes this run itself, such as config, data and seed. A checkpoint of another
-        identity is refused.
+        identity is refused. Its `versions` are those of the packages, and may change.
     """
 
     directory: pathlib.Path
@@ -42,6 +40,11 @@ class Run:
     def result(self, split):
         """Returns the path of the JSON file for the bits/dim of a split."""
         return self.directory / f"result_{split}.json"
+
+
+def without_versions(identity):
+    """Returns an identity as JSON gives it back, without the versions of packages, which a run may change."""
+    return {key: value for key, value in json.loads(json.dumps(identity)).items() if key != "versions"}
 
 
 def write(path, text):
@@ -89,51 +92,3 @@ def check_writable(flag, directory, nearest=None):
         raise PermissionError(
             f"`{flag}`={directory}: can't be written to ({error.strerror}); name a directory that can, or free space."
         ) from error
-
-
-def restore(run, checkpoint, manager):
-    """Restores the newest checkpoint of the run into `checkpoint`; returns whether there was one.
-
-    Raises:
-      ValueError: if the checkpoint can't be read, or was written by a run of another identity.
-    """
-    path = manager.latest_checkpoint
-    remedy = f"to train anew, name another `run_dir` or delete {run.directory}"
-    if path is None:
-        written = sorted(run.checkpoints.glob("step-*.index"))
-        if written:
-            raise ValueError(
-                f"{run.checkpoints / 'checkpoint'} is missing or damaged and names no checkpoint, though there is "
-                f'{written[-1].stem}; write model_checkpoint_path: "{written[-1].stem}" to it to go on, or {remedy}.'
-            )
-        return False
-    try:
-        reader = tf.train.load_checkpoint(path)
-        name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
-        if not reader.has_tensor(name):
-            raise ValueError(f"checkpoint {path} was not written by examples.train; {remedy}.")
-        saved = json.loads(reader.get_tensor(name).decode())
-    except (tf.errors.OpError, IndexError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"checkpoint {path} can't be read: {error}; it is damaged. {_advice(manager, path, remedy)}."
-        ) from error
-    current = json.loads(json.dumps(run.identity))
-    changed = sorted(k for k in current.keys() | saved.keys() if current.get(k) != saved.get(k))
-    if changed:
-        changes = "; ".join(f"{k}: {saved.get(k)!r} there, {current.get(k)!r} now" for k in changed)
-        raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {remedy}.")
-    try:
-        checkpoint.restore(path).assert_existing_objects_matched()
-    except (tf.errors.OpError, AssertionError, IndexError, ValueError) as error:  # IndexError: a file ends early.
-        first = str(error).strip().split("\n")[0]
-        raise ValueError(f"checkpoint {path} can't be restored: {first}. {_advice(manager, path, remedy)}.") from error
-    return True
-
-
-def _advice(manager, path, remedy):
-    """Returns advice: to go on from the newest other checkpoint, if there is one, or else the remedy."""
-    older = [c for c in manager.checkpoints if c != path]
-    if not older:
-        return remedy[0].upper() + remedy[1:]
-    pointer = pathlib.Path(path).parent / "checkpoint"
-    return f"To go on from {pathlib.Path(older[-1]).name}, make it the model_checkpoint_path in {pointer}; or {remedy}"

@@ -18,10 +18,11 @@ import tf_keras
 from absl import app, flags
 
 from examples import callbacks as cb
+from examples import checkpoints, evaluation, experiment, plots
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import data as data_lib
-from examples import evaluation, experiment, plots
+from examples import lock as lock_lib
 from examples import run as run_lib
 from tfp_realnvp import quantize
 
@@ -91,27 +92,27 @@ def train(opened, strategy):
     pictures, conditioning = first_batch if opened.conditional else (first_batch, None)
     if not images.whole:
         pictures = quantize(pictures)
-    checkpoints = cb.Checkpoints(opened.manager)
+    saver = cb.Checkpoints(opened.manager, config.interval, config.steps, start)
     sheets = cb.SampleSheets(
         run.directory, run.tensorboard / "samples", count=len(pictures), seed=seed, conditioning=conditioning
     )
-    for callback in (checkpoints, sheets):
+    log = cb.LossLog(run.log, opened.manager.checkpoint.log, start)
+    tensorboard = tf_keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False)
+    callbacks = [cb.Progress(start, config.steps), log, saver, sheets, tensorboard]
+    for callback in callbacks:
         callback.set_model(model)
-    if start % config.interval:
-        checkpoints.resume_interval()
-    plots.write_png(run.directory / "data.png", plots.image_sheet(pictures.numpy(), levels=images.levels))
-    if start == 0:
-        checkpoints.save()
-        print(f"first samples: {sheets.write()}")
-    callbacks = [
-        cb.Progress(start, config.steps),
-        cb.LossLog(run.log, start),
-        checkpoints,
-        sheets,
-        tf_keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False),
-    ]
     held_out = data_lib.eval_batches(images.validation, config.batch_size, config.validation_images)
-    try:
+    with saver.stopped_by_signals():
+        plots.write_png(run.directory / "data.png", plots.image_sheet(pictures.numpy(), levels=images.levels))
+        if opened.manager.latest_checkpoint is None:
+            saver.save()
+        ended = start > 0 and (start % config.interval == 0 or start == config.steps)
+        if ended and not log.has_start:
+            finish_interval(model, held_out, callbacks, start // config.interval)
+        elif not sheets.path(start).exists() and (ended or start == 0):
+            print(f"samples of step {start}: {sheets.write()}")
+        elif not ended:
+            saver.resume_interval()
         for begin, length, count in segments(start, config.steps, config.interval):
             make_batches = functools.partial(
                 data_lib.train_batches, images.train, config.batch_size, seed=seed, start_step=begin, flip=config.flip
@@ -132,12 +133,25 @@ def train(opened, strategy):
                 callbacks=callbacks,
                 verbose=0,
             )
-    finally:
-        checkpoints.release_signals()
+
+
+def finish_interval(model, held_out, callbacks, epoch):
+    """Ends an interval whose last step was saved, but whose evaluation was interrupted.
+
+    Args:
+      model: `FlowModel`, whose metrics have the means of the interval.
+      held_out: dataset, as for `fit`.
+      callbacks: list of those of `fit`.
+      epoch: the number of the intervals that have ended.
+    """
+    logs = {m.name: float(m.result()) for m in model.metrics}
+    logs |= {f"val_{name}": value for name, value in model.evaluate(held_out, return_dict=True, verbose=0).items()}
+    for callback in callbacks:
+        callback.on_epoch_end(epoch - 1, logs)
 
 
 def prepare():
-    """Returns the strategy and the `Experiment` that the flags name; wrong flags raise their errors here."""
+    """Returns the strategy, the `Experiment` and the lock of its run; wrong flags raise their errors here."""
     directory = run_lib.check_directory(
         FLAGS.run_dir or pathlib.Path("runs") / (FLAGS.config + "_conditional" * FLAGS.conditional)
     )
@@ -145,9 +159,18 @@ def prepare():
     command = f"python -m examples.train {shlex.join(sys.argv[1:])}".strip()
     settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed, command)
     strategy = make_strategy()
-    opened = experiment.open_experiment(settings, directory, strategy, FLAGS.recompute_gradients)
-    opened.run.checkpoints.mkdir(parents=True, exist_ok=True)  # From here on nothing is refused.
-    settings.write(opened.run.settings)
+    lock = lock_lib.RunLock(directory)
+    if (directory / "checkpoints").is_dir():  # Before they are read; in a new directory, when nothing else is refused.
+        lock.acquire()
+    try:
+        opened = experiment.open_experiment(settings, directory, strategy, FLAGS.recompute_gradients)
+        opened.run.checkpoints.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        checkpoints.tidy(opened.run, opened.manager, opened.step)
+        settings.write(opened.run.settings)
+    except BaseException:
+        lock.release()
+        raise
     config, images = opened.config, opened.images
     resumed = opened.manager.latest_checkpoint is not None
     print(
@@ -157,15 +180,28 @@ def prepare():
         f"{'resuming at' if resumed else 'from'} step {opened.step} of {config.steps}",
         flush=True,
     )
-    return strategy, opened
+    if opened.changed_versions:
+        print(f"versions have changed: {opened.changed_versions}; numbers may differ in their last digits", flush=True)
+    return strategy, opened, lock
 
 
 def main(argv):
     command_lib.begin(argv)
     try:
-        strategy, opened = prepare()
+        strategy, opened, lock = prepare()
+    except KeyboardInterrupt:
+        print("\nstopped; nothing was trained", flush=True)
+        sys.exit(130)
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
+    try:
+        run(strategy, opened)
+    finally:
+        lock.release()
+
+
+def run(strategy, opened):
+    """Trains, evaluates, and prints where everything is; ends the program at a stop or an error."""
     config, run, manager = opened.config, opened.run, opened.manager
     began, first_step = time.time(), opened.step
     try:
@@ -174,7 +210,7 @@ def main(argv):
         result, _ = evaluation.evaluate(opened, "test", "python -m examples.train", count=config.test_images)
         run_lib.write(run.result("test"), json.dumps(result, indent=1) + "\n")
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command resumes from {manager.latest_checkpoint}", flush=True)
+        print(f"\nstopped; the same command resumes from {manager.latest_checkpoint or 'the start'}", flush=True)
         sys.exit(130)
     except (FloatingPointError, OSError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         reason = opened.images.damage() if isinstance(error, tf.errors.OpError) else error

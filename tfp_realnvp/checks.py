@@ -2,7 +2,7 @@
 
 import math
 import numbers
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -120,9 +120,9 @@ def check_distribution(distribution: Any) -> None:
         )
 
 
-def check_finite(distribution: tfp.distributions.Distribution) -> None:
-    """Raises ValueError if a variable of the distribution holds a NaN or an infinity."""
-    for v in distribution.variables:
+def check_finite(variables: Iterable[tf.Variable]) -> None:
+    """Raises ValueError if one of a distribution's variables, or of their averages, holds a NaN or an infinity."""
+    for v in variables:
         if v.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(v)):
             raise ValueError(
                 f"`distribution`: its variable {v.name!r} holds values that are not finite; go back to sound weights, "

@@ -84,7 +84,8 @@ _saved = {}
 def saved_run(tmp, steps=(0,)):
     """Writes a run with checkpoints, which is made once and then copied."""
     if steps not in _saved:
-        _, opened = tiny_run(tmp)
+        _, opened, lock = tiny_run(tmp)
+        lock.release()
         for step in steps:
             opened.model.optimizer.iterations.assign(step)
             opened.manager.save(checkpoint_number=step)
@@ -286,6 +287,18 @@ MISTAKES = {
         ValueError,
         "checkpoints/checkpoint is missing or damaged",
         'model_checkpoint_path: "step-0"',
+    ),
+    "list of checkpoints is no text": (
+        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"\xff\xfe" + content),
+        ValueError,
+        "checkpoints/checkpoint is missing or damaged",
+        'model_checkpoint_path: "step-0"',
+    ),
+    "list of checkpoints is empty": (
+        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"", steps=(2, 4, 12)),
+        ValueError,
+        "intact beside it: step-12, step-4, step-2",
+        'model_checkpoint_path: "step-12"',
     ),
     "foreign checkpoint": (
         resume_foreign,

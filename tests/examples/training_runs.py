@@ -19,16 +19,22 @@ two_intervals = dataclasses.replace(small, steps=8, evaluations=2)
 patch.setattr(config, "get", lambda name: two_intervals)
 """
 
-# Executes a statement after the sixth step, in the middle of the second interval.
-AT_STEP_6 = """
+# Executes a statement when a callback gets this call: at a step, or at a batch of the evaluation after it.
+AT_A_CALL = """
 from examples import callbacks
 
-def on_train_batch_end(self, batch, logs=None):
-    if callbacks.step_of(self.model) == 6:
+def {hook}(self, *args, **kwargs):
+    if callbacks.step_of(self.model) == {step}:
         {statement}
 
-patch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
+patch.setattr(callbacks.Progress, "{hook}", {hook})
 """
+
+
+def at_step(step, statement, hook="on_train_batch_end"):
+    """The setup of a run of eight steps that executes this after a step, or in the evaluation after it."""
+    return TWO_INTERVALS + AT_A_CALL.format(step=step, statement=statement, hook=hook)
+
 
 # Trains, and then ends the process.
 APART = """

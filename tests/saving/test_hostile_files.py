@@ -20,6 +20,7 @@ MODULE = "hostile_module"
 def touched(tmp_path, monkeypatch):
     """The path of a file that exists after the test only if code of the attacker ran; the test fails if it does."""
     path = tmp_path / "touched"
+    monkeypatch.delitem(sys.modules, MODULE, raising=False)
     (tmp_path / f"{MODULE}.py").write_text(f"open({str(path)!r}, 'w')\n\ndef relu(x):\n    open({str(path)!r}, 'w')\n")
     monkeypatch.syspath_prepend(tmp_path)
     yield path

@@ -29,7 +29,7 @@ class Signatures(tf.Module):
         """See `export_saved_model`."""
         super().__init__(name="signatures")
         check_distribution(distribution)
-        check_finite(distribution)
+        check_finite(distribution.variables)
         if levels is None:
             known = (getattr(part, "levels", None) for part in distribution.submodules)
             levels = next((value for value in known if isinstance(value, int)), 256)
@@ -151,8 +151,10 @@ class Signatures(tf.Module):
             base = self._base.copy(sample_shape=tf.shape(pixels)[1:])
             distribution = distribution.copy(distribution=base)
         log_prob = image_log_prob(distribution, pixels, training=False, conditioning=conditioning)
-        rule = "`pixels` have a log_prob that is not a number: the model fails on them; send others, or mend the model"
-        log_prob = require(log_prob, ~tf.reduce_any(tf.math.is_nan(log_prob)), rule)
+        # Infinity is no JSON, and TensorFlow Serving's REST clients could not read the answer.
+        rule = "`pixels` have a log_prob that is not finite: the model fails on them{}; send others, or mend the model"
+        rule = rule.format(" with this `conditioning`" if conditioning is not None else "")
+        log_prob = require(log_prob, tf.reduce_all(tf.math.is_finite(log_prob)), rule)
         if self._bijector is None:
             return {"log_prob": log_prob}
         keywords = bijector_kwargs(self._bijector, training=False, conditioning=conditioning)

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from tfp_realnvp.checks import check_int
+from tfp_realnvp.checks import check_finite, check_int
 from tfp_realnvp.saving.atomic import written_whole
 from tfp_realnvp.saving.description import describe, rebuild
 from tfp_realnvp.saving.export import export_saved_model
@@ -213,14 +213,25 @@ class FlowModel(LikelihoodModel):
                 "with `compile=False`, and compile the model yourself."
             ) from error
 
+    def check_finite(self) -> None:
+        """Raises ValueError that names the variable if a weight, a statistic or an average is not finite."""
+        check_finite(self.variables)
+
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras; raises ValueError if a weight is not finite."""
+        self.check_finite()
+        return super().save_weights(filepath, *args, **kwargs)
+
     def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """As in Keras, to a file NAME.keras, whole or not at all; Keras' older formats know layers only.
 
         Raises:
-          ValueError: for another name; `export` writes a SavedModel, `save_weights` the weights alone.
+          ValueError: for another name; `export` writes a SavedModel, `save_weights` the weights alone. Also if a weight
+            is not finite.
           OSError: if the file can't be written; one that was there is unchanged.
         """
         check_filepath(filepath)
+        self.check_finite()
         path = pathlib.Path(filepath)
         if "://" in os.fspath(filepath) or (path.exists() and not overwrite):  # Keras asks before it overwrites.
             super().save(filepath, overwrite, **kwargs)
@@ -238,8 +249,12 @@ class FlowModel(LikelihoodModel):
         """Within the block, evaluation starts from its first batch, with its own weights."""
         self._evaluated_batches.assign(0)
         self._draw.assign(draw)
-        with self.evaluation_weights():
-            yield
+        try:
+            with self.evaluation_weights():
+                yield
+        finally:  # So that what a checkpoint holds does not depend on whether the model was evaluated.
+            self._evaluated_batches.assign(0)
+            self._draw.assign(0)
 
     def _check_images(self, argument: str, data: Any, conditioning: Any = None) -> None:
         model = {"distribution": self.distribution, "levels": self.levels, "whole": self.dequantize}

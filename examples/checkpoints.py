@@ -1,0 +1,132 @@
+"""The checkpoints of a run: the newest is restored, and what kills have left beside them is removed."""
+
+import json
+import pathlib
+import re
+import shutil
+
+import tensorflow as tf
+
+from examples import run as run_lib
+
+# What reading a damaged checkpoint raises; IndexError: a file ends early.
+_DAMAGE = (tf.errors.OpError, IndexError, UnicodeDecodeError, ValueError)
+_FILE = re.compile(r"step-(\d+)\.(index|data-\d+-of-\d+)")
+
+
+def manager(run, checkpoint):
+    """Returns the `tf.train.CheckpointManager` of a run; raises ValueError if what names its checkpoints is damaged."""
+    try:
+        found = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
+    except _DAMAGE as error:  # The file `checkpoint` is no text.
+        raise _pointer_error(run) from error
+    if found.latest_checkpoint is None and _steps(run.checkpoints):
+        raise _pointer_error(run)
+    return found
+
+
+def restore(run, checkpoint, path):
+    """Restores the checkpoint `path` of the run; returns words on versions that have changed since, or "".
+
+    Args:
+      run: `Run`.
+      checkpoint: `tf.train.Checkpoint` with the variable `identity`.
+      path: str, the newest checkpoint of its manager.
+
+    Raises:
+      ValueError: if the checkpoint can't be read, or was written by a run of another identity.
+    """
+    remedy = f"to train anew, name another `run_dir` or delete {run.directory}"
+    try:
+        reader = tf.train.load_checkpoint(path)
+        name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
+        if not reader.has_tensor(name):
+            raise _Foreign(f"checkpoint {path} was not written by examples.train; {remedy}.")
+        saved = json.loads(reader.get_tensor(name).decode())
+    except _Foreign as error:
+        raise ValueError(str(error)) from None
+    except _DAMAGE as error:
+        raise ValueError(f"checkpoint {path} can't be read: {error}; it is damaged. {_advice(run, path)}.") from error
+    then, now = (run_lib.without_versions(identity) for identity in (saved, run.identity))
+    changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+    if changed:
+        changes = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in changed)
+        raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {remedy}.")
+    try:
+        checkpoint.restore(path).assert_existing_objects_matched()
+    except (*_DAMAGE, AssertionError) as error:
+        first = str(error).strip().split("\n")[0]
+        raise ValueError(f"checkpoint {path} can't be restored: {first}. {_advice(run, path)}.") from error
+    checkpoint.identity.assign(json.dumps(run.identity))
+    then, now = saved.get("versions", {}), run.identity["versions"]
+    return ", ".join(f"{k} {then.get(k)} there, {now[k]} now" for k in now if now[k] != then.get(k))
+
+
+def tidy(run, manager, step):
+    """Removes what kills have left: unfinished files, and sheets and checkpoints after `step`, which will come again.
+
+    A checkpoint that the manager knows is kept. Only the process that holds the run's lock may call this.
+    """
+    known = {pathlib.Path(path).name for path in manager.checkpoints}
+    for path in [*run.directory.glob(".*.tmp"), *run.checkpoints.glob("checkpoint.tmp*")]:
+        path.unlink()
+    for path in run.checkpoints.glob("step-*_temp"):  # A folder.
+        shutil.rmtree(path)
+    for path in run.directory.glob("samples_*.png"):
+        number = path.stem.removeprefix("samples_")
+        if number.isdecimal() and int(number) > step:
+            path.unlink()
+    for path in run.checkpoints.iterdir():
+        name = path.name.partition(".")[0]
+        if _FILE.fullmatch(path.name) and name not in known:
+            later = int(name.removeprefix("step-")) > step
+            if later or not path.with_name(f"{name}.index").exists():
+                path.unlink()
+
+
+class _Foreign(Exception):
+    """A checkpoint of another program."""
+
+
+def _steps(directory):
+    """Returns the sorted steps of the checkpoints in a directory."""
+    found = (re.fullmatch(r"step-(\d+)\.index", path.name) for path in directory.glob("step-*.index"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _intact(directory, other_than=""):
+    """Returns the names of the checkpoints that can be read to their end, the newest first."""
+    names = []
+    for step in reversed(_steps(directory)):
+        path = directory / f"step-{step}"
+        try:
+            reader = tf.train.load_checkpoint(str(path))
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)
+        except _DAMAGE:
+            continue
+        if path.name != other_than:
+            names.append(path.name)
+    return names
+
+
+def _pointer_error(run):
+    pointer, intact = run.checkpoints / "checkpoint", _intact(run.checkpoints)
+    remedy = f"name another `run_dir`, or delete {run.directory}, to train anew"
+    if not intact:
+        return ValueError(f"{pointer} is missing or damaged, and no checkpoint beside it is intact; {remedy}.")
+    line = f'model_checkpoint_path: "{intact[0]}"'
+    return ValueError(
+        f"{pointer} is missing or damaged and names no checkpoint; intact beside it: {', '.join(intact)}. To go on from "
+        f'the newest, let the file be this one line: model_checkpoint_path: "{intact[0]}"; or {remedy}.'
+    )
+
+
+def _advice(run, path):
+    """Returns advice: to go on from the newest intact checkpoint but `path`, if there is one, or else to train anew."""
+    remedy = f"to train anew, name another `run_dir` or delete {run.directory}"
+    intact = _intact(run.checkpoints, other_than=pathlib.Path(path).name)
+    if not intact:
+        return remedy[0].upper() + remedy[1:]
+    pointer = pathlib.Path(path).parent / "checkpoint"
+    return f"To go on from {intact[0]}, make it the model_checkpoint_path in {pointer}; or {remedy}"
