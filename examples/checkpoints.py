@@ -117,8 +117,8 @@ def _pointer_error(run):
         return ValueError(f"{pointer} is missing or damaged, and no checkpoint beside it is intact; {remedy}.")
     line = f'model_checkpoint_path: "{intact[0]}"'
     return ValueError(
-        f"{pointer} is missing or damaged and names no checkpoint; intact beside it: {', '.join(intact)}. To go on from "
-        f'the newest, let the file be this one line: model_checkpoint_path: "{intact[0]}"; or {remedy}.'
+        f"{pointer} is missing or damaged and names no checkpoint; intact beside it: {', '.join(intact)}. To go on "
+        f"from the newest, let the file be this one line: {line}; or {remedy}."
     )
 
 
