@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from examples import checkpoints
+from examples import checkpoints, json_files
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
@@ -46,14 +46,14 @@ class Settings:
     def read(cls, path):
         """Returns the settings in a file; raises ValueError or OSError that names the file if it holds none."""
         try:
-            fields = json.loads(path.read_text())
+            fields = json_files.read(path)
             return cls(**{**fields, "sources": config_lib.Sources(**fields["sources"])})
         except (FileNotFoundError, NotADirectoryError) as error:
             raise type(error)(
                 f"`run`={path.parent}: no run of examples.train, which would have {path.name}; name a run's directory, "
                 "e.g. runs/digits."
             ) from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} is damaged ({error}); run the command of the training once more.") from error
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from absl import app
 
-from examples import run as run_lib  # Nothing here imports TensorFlow, so that the table appears at once.
+from examples import json_files  # Nothing here imports TensorFlow, so that the table appears at once.
+from examples import run as run_lib
 
 # Data set key -> the name of the data set, and the paper's bits/dim: test (train).
 PAPER = {
@@ -56,8 +57,8 @@ def _check(path, values, fields, inside=""):
 def read(path: pathlib.Path) -> dict[str, Any]:
     """Returns the result in a file, with the file's `directory`; raises ValueError if the file holds no result."""
     try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8.
+        result = json_files.read(path)
+    except (OSError, ValueError) as error:
         raise ValueError(f"{path}: can't be read as JSON ({error}); {REMEDY}.") from error
     if not isinstance(result, dict):
         raise ValueError(f"{path}: must hold one JSON object, not a {type(result).__name__}; {REMEDY}.")

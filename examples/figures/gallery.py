@@ -10,13 +10,14 @@ import shutil
 
 from PIL import Image
 
-from examples import results  # Nothing here imports TensorFlow, which a page does not need.
+from examples import json_files, results  # Nothing here imports TensorFlow, which a page does not need.
 from examples.figures import gallery_page
 from examples.figures.gallery_page import Source
 
 PAGE, RECORD = "index.html", "gallery.json"
 _PICTURE = re.compile(r"[\w-][\w.-]*\.(png|webp)")
 _GALLERY_FILE = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?")
+_MAX_PIXELS = 2**26  # 67 million; the largest sheet, 64 samples ten times as large as 64x64, has 27 million
 
 
 def make(runs, directory):
@@ -72,8 +73,8 @@ def _record(path, figure, given):
         return ValueError(f"{path}: {what}; make the figure anew: {gallery_page.command(figure, given)}.")
 
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: not JSON, or not UTF-8.
+        record = json_files.read(path)
+    except (OSError, ValueError) as error:
         raise damaged(f"can't be read as JSON ({error})") from error
     if not isinstance(record, dict) or not isinstance(record.get("pictures"), list):
         raise damaged("must hold one JSON object with a list of `pictures`")
@@ -102,9 +103,11 @@ def _size(directory, name, damaged):
         raise damaged(f"names the picture {name!r}, which is missing")
     try:
         with Image.open(file, formats=["PNG", "WEBP"]) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                raise ValueError(f"it has {image.width}x{image.height} pixels, more than {_MAX_PIXELS:,}")
             image.load()  # All of it is read, because a file that is cut short begins correctly.
             return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise damaged(f"names the picture {name!r}, which can't be decoded ({error})") from error
 
 
@@ -124,23 +127,30 @@ def _earlier_files(directory):
         raise NotADirectoryError(f"`out`={directory}: {nearest} is a file; name a directory for the page.")
     if nearest != directory or not any(directory.iterdir()):
         return set()
+    names = [path.name for path in directory.iterdir()]
     try:
-        record = json.loads((directory / RECORD).read_text(encoding="utf-8"))
+        if not (directory / RECORD).is_file():  # Reading something else might not end.
+            raise ValueError("no record")
+        record = json_files.read(directory / RECORD)
         files = set(record["files"])
         if record["figure"] != "gallery" or not all(map(_GALLERY_FILE.fullmatch, files)):
-            raise ValueError(f"no record of a gallery: {record!r}")
+            raise ValueError("no record of a gallery")
         return files
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise _foreign_file_error(directory, next(directory.iterdir()).name) from error
+        raise _foreign_file_error(directory, RECORD if RECORD in names else names[0]) from error
 
 
 def _check_free(directory, files, earlier):
-    for name in files:
+    """Raises OSError if new files would replace what is not of the earlier gallery, or its files are none, but links.
+
+    A gallery writes no links. Through one, files of another directory would be replaced or deleted.
+    """
+    for name in sorted({*files, *earlier}):
         path = directory / name
-        if (path.exists() or path.is_symlink()) and name not in earlier:
-            raise _foreign_file_error(directory, name)
         if path.parent.is_symlink() or (path.parent.exists() and not path.parent.is_dir()):
             raise _foreign_file_error(directory, path.parent.name)
+        if path.is_symlink() or (path.exists() and not (name in earlier and path.is_file())):
+            raise _foreign_file_error(directory, name)
 
 
 def _foreign_file_error(directory, name):

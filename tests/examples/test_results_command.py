@@ -41,12 +41,15 @@ def test_a_missing_field(tmp_path, field):
     [
         ("{", "can't be read as JSON (Expecting property name"),
         (b"\xff", "can't be read as JSON ('utf-8' codec"),
+        ("[" * 100_000, "can't be read as JSON (it is nested more than 32 deep)"),
+        (" " * 2**21, "can't be read as JSON (it has more than 1,048,576 bytes)"),
+        ({"bits_per_dim": 10**400}, "can't be read as JSON (it has a number of 401 digits)"),
         ("[]", "must hold one JSON object, not a list"),
         ({"step": "9"}, "the field 'step'='9' must be of another type"),
         ({"split": "dev"}, "the field 'split'='dev' must be one of test, validation, train"),
         ({"importance_weighted": {"samples": 2}}, "lacks the field 'importance_weighted.bits_per_dim'"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:60],
 )
 def test_a_wrong_file(tmp_path, content, message):
     path = write(tmp_path)
