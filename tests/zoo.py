@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
@@ -79,8 +80,9 @@ def _with_conditioner(mask, conditioner, shape):
 
 
 def _neighbours(h):
-    # Without the roll, the changed positions would see nothing but the zeros of the mask.
-    h = tf.roll(h, 1, -2) + tf.roll(h, 1, -1)
+    # Without the roll, the changed positions would see nothing but the zeros of the mask. The axes of [N, H, W, C] are
+    # counted from the left, since `tf.vectorized_map` rolls another axis if they are negative (TensorFlow 2.21).
+    h = tf.roll(h, 1, 2) + tf.roll(h, 1, 3)
     return tf.concat([tf.sin(h), tf.cos(h)], -1)
 
 
@@ -157,3 +159,26 @@ ZOO = {
     "flow_recomputed": _flow((4, 4, 1), num_scales=1, residual_blocks=1, preset="paper", recompute_gradients=True),
     "flow_conditional": _flow((4, 4, 1), num_scales=2, conditioning_size=3),
 }
+
+every = pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in ZOO.items()])
+# One bijector of each class, with its options in turn: for what costs much, and is written once for a class.
+every_class = pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(ZOO[name], id=name)
+        for name in (
+            "squeeze",
+            "unsqueeze_ordered",
+            "pixel_logit_paper_17",
+            "checkerboard_additive",
+            "channel_offset",
+            "coupling_plain_callable",
+            "coupling_keras_layer",
+            "batch_norm",
+            "factor_out",
+            "composition",
+            "chain",
+            "flow_conditional",
+        )
+    ],
+)

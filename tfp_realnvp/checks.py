@@ -85,6 +85,15 @@ def check_image_rank(what: str, shape: tf.TensorShape) -> None:
         )
 
 
+def check_event_rank(what: str, shape: tf.TensorShape) -> None:
+    """Raises ValueError if `shape` is known to be of fewer axes than [H, W, C]; `what` begins the message."""
+    if shape.rank is not None and shape.rank < 3:
+        raise ValueError(
+            f"{what} of shape {shape}: must be [..., H, W, C]; give the base distribution the shape of an image, e.g. "
+            "by tfd.Sample or tfd.Independent."
+        )
+
+
 def check_channels(what: str, shape: tf.TensorShape, channels: int) -> None:
     """Raises ValueError unless the last axis of `shape` has the size `channels`, or an unknown one."""
     if shape[-1] not in (None, channels):

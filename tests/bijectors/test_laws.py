@@ -7,12 +7,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.zoo import ZOO
+from tests.zoo import every
 
 tfb = tfp.bijectors
 tfd = tfp.distributions
-
-every = pytest.mark.parametrize("entry", [pytest.param(entry, id=name) for name, entry in ZOO.items()])
 
 
 def evaluate(bijector, images, latents, keywords):
@@ -100,6 +98,13 @@ def test_shapes_may_be_unknown_until_run_time(entry):
     assert traced.structured_outputs["inverse"].shape.as_list() == [None, None, None, entry.latent_shape[-1]]
     assert traced.structured_outputs["forward"].shape.as_list() == [None, None, None, entry.image_shape[-1]]
     assert_close(traced(*arguments), evaluate(bijector, *arguments), rtol=1e-11, atol=1e-11)
+    empty = traced(*inputs(entry, (0,), tf.float64))
+    shapes = {"inverse": (0, *entry.latent_shape), "forward": (0, *entry.image_shape)}
+    assert {name: value.shape for name, value in empty.items()} == {
+        **shapes,
+        "inverse_log_det": (0,),
+        "forward_log_det": (0,),
+    }
 
 
 @every

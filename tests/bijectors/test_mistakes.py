@@ -9,6 +9,11 @@ import tfp_realnvp as nvp
 from tests.mistakes import PIXELS, X, assert_refused
 
 tfb = tfp.bijectors
+tfd = tfp.distributions
+
+EVENT_SHAPE = tf.function(
+    nvp.Squeeze(validate_args=True).forward_event_shape_tensor, input_signature=[tf.TensorSpec([None], tf.int32)]
+)
 
 
 def coupling(conditioner, **options):
@@ -23,6 +28,41 @@ MISTAKES = {
     "rank too low for a coupling": (lambda _: coupling(twice).forward(X[0, 0]), ValueError, r"\(4, 1\)", "H, W, C"),
     "odd height to squeeze": (lambda _: nvp.Squeeze()(X[:, :3]), ValueError, r"\(2, 3, 4, 1\)", "even", "resize"),
     "squeezed channels": (lambda _: nvp.Squeeze().inverse(X), ValueError, r"\(2, 4, 4, 1\)", "multiple of 4", "check"),
+    "odd event to squeeze": (
+        lambda _: nvp.Squeeze().forward_event_shape([3, 4, 1]),
+        ValueError,
+        r"squeeze: event of shape \(3, 4, 1\)",
+        "must be even.*resize",
+    ),
+    "event of 3 channels to unsqueeze": (
+        lambda _: nvp.Squeeze().inverse_event_shape_tensor([2, 2, 3]),
+        ValueError,
+        r"squeeze: event of shape \(2, 2, 3\)",
+        "multiple of 4.*check",
+    ),
+    "odd event known late": (
+        lambda _: EVENT_SHAPE(tf.constant([3, 4, 1])),
+        tf.errors.InvalidArgumentError,
+        "height and width must be even.*resize",
+    ),
+    "flat event to squeeze": (
+        lambda _: tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), [4, 4]), nvp.Squeeze()).event_shape,
+        ValueError,
+        r"squeeze: event of shape \(4, 4\)",
+        r"\[\.\.\., H, W, C\].*tfd.Sample",
+    ),
+    "flat event": (
+        lambda _: nvp.FlowBatchNorm(4).forward_event_shape([4, 4]),
+        ValueError,
+        r"batch_norm: event of shape \(4, 4\)",
+        r"\[\.\.\., H, W, C\].*tfd.Sample",
+    ),
+    "odd channels of an event to factor out": (
+        lambda _: nvp.FactorOut(tfb.Identity()).inverse_event_shape([7, 4, 4, 3]),
+        ValueError,
+        r"factor_out: event of shape \(7, 4, 4, 3\)",
+        "must be even.*squeeze",
+    ),
     "odd channels to factor out": (
         lambda _: nvp.FactorOut(tfb.Identity()).inverse(X),
         ValueError,

@@ -59,6 +59,28 @@ class Composition(ImageBijector):
         layers = (module for module in self.submodules if not isinstance(module, Composition))
         return tuple(v for layer in layers for v in getattr(layer, "regularized_variables", ()))
 
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        shape = super()._forward_event_shape(shape)
+        for part in reversed(self.parts):
+            shape = part.forward_event_shape(shape)
+        return shape
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        shape = super()._inverse_event_shape(shape)
+        for part in self.parts:
+            shape = part.inverse_event_shape(shape)
+        return shape
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        for part in reversed(self.parts):
+            shape = part.forward_event_shape_tensor(shape)
+        return shape
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        for part in self.parts:
+            shape = part.inverse_event_shape_tensor(shape)
+        return shape
+
     def _forward_and_log_det(self, x: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
         return self._apply(reversed(self.parts), x, "forward", keywords)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util  # Internal to TFP, and imported here alone.
 
-from tfp_realnvp.checks import check_bool, check_image_rank, check_input_type
+from tfp_realnvp.checks import check_bool, check_event_rank, check_image_rank, check_input_type
 from tfp_realnvp.keywords import TakesKeywords, check_training
 from tfp_realnvp.runtime.recomputation import recomputed
 
@@ -127,6 +127,15 @@ class ImageBijector(TakesKeywords, tfp.bijectors.Bijector):
         if conditioning is None or not conditioning.dtype.is_floating:  # It has no gradient.
             return recomputed(lambda v: hook(v, training=training, conditioning=conditioning), value)
         return recomputed(lambda v, c: hook(v, training=training, conditioning=c), value, conditioning)
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        # Checked here too, so that a prior of a shape that can't be mapped is refused before any image arrives.
+        check_event_rank(f"{self.name}: event", shape)
+        if shape.rank is not None:
+            self._check_shape("event", shape)
+        return shape
+
+    _inverse_event_shape = _forward_event_shape
 
     def _check_shape(self, what: str, shape: tf.TensorShape) -> None:
         """Raises ValueError unless this bijector takes images of `shape` [..., H, W, C]; a subclass may refuse some."""

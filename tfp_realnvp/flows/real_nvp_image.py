@@ -195,16 +195,12 @@ class RealNVPImage(Composition):
             )
             return [coupling, norm]
 
-    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
-        # Checked here too, so that a prior of a shape that can't be squeezed is refused before any image arrives.
-        self._check_shape("event", shape)
-        return shape
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return shape  # Every squeeze is undone, so that the parts need not be asked one by one in each graph.
 
-    _inverse_event_shape = _forward_event_shape
+    _inverse_event_shape_tensor = _forward_event_shape_tensor
 
     def _check_shape(self, what: str, shape: tf.TensorShape) -> None:
-        if shape.rank is None or shape.rank < 3:
-            return
         what, divisor = f"{self.name}: {what}", self.size_divisor
         check_channels(what, shape, self.channels)
         rule = (
