@@ -63,6 +63,12 @@ MISTAKES = {
         r"factor_out: event of shape \(7, 4, 4, 3\)",
         "must be even.*squeeze",
     ),
+    "one bijector of many": (
+        lambda _: nvp.FlowBatchNorm(1)[0],
+        ValueError,
+        "`slices`=0",
+        "one bijector of batch shape.*index the images",
+    ),
     "odd channels to factor out": (
         lambda _: nvp.FactorOut(tfb.Identity()).inverse(X),
         ValueError,

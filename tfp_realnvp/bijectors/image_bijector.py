@@ -29,8 +29,8 @@ class ImageBijector(TakesKeywords, tfp.bijectors.Bijector):
     variables were updated in between; pass `tf.identity(x)` to have it computed anew. A NumPy array becomes a new
     tensor in every call: convert it first if you want both value and log det.
 
-    Instances are equal only to themselves, since each owns its variables. `copy()` without arguments shares the
-    variables; with arguments it builds a new bijector from the changed parameters.
+    Instances are equal only to themselves, since each owns its variables. `copy()` without arguments and an index of
+    `...` or `tf.newaxis` share the variables; `copy` with arguments builds a new bijector from the changed parameters.
     """
 
     _cache = cache_util.BijectorCacheWithGreedyAttrs(
@@ -80,6 +80,28 @@ class ImageBijector(TakesKeywords, tfp.bijectors.Bijector):
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
+
+    def __getitem__(self, slices: Any) -> "ImageBijector":
+        """Returns a bijector that shares this one's variables; there is no batch of bijectors to take one from.
+
+        Args:
+          slices: `...` and `tf.newaxis` in any number, which broadcast the bijector and leave it what it is.
+
+        Raises:
+          ValueError: for any other index.
+        """
+        indices = slices if isinstance(slices, tuple) else (slices,)
+        if any(index is not Ellipsis and index is not tf.newaxis for index in indices):
+            raise ValueError(
+                f"`slices`={slices!r}: must be `...` or `tf.newaxis`, since {self.name} is one bijector of batch shape "
+                "[] and not a batch of them; index the images or latents instead."
+            )
+        return self.copy()  # TFP would build another bijector here, whose variables are at their start.
+
+    def _broadcast_parameters_with_batch_shape(self, batch_shape: Any, x_event_ndims: Any) -> "ImageBijector":
+        # TFP asks for this before it indexes a distribution or a `tfb.Chain` of batch shape [], and then builds what it
+        # gets anew from its `parameters`. Those of the result hold this bijector, so that its variables are kept.
+        return _Holder(self) if tf.convert_to_tensor(batch_shape).shape == [0] else self
 
     def forward(self, x: Any, name: str = "forward", **kwargs: Any) -> tf.Tensor:
         """Maps latents to images."""
@@ -145,6 +167,34 @@ class ImageBijector(TakesKeywords, tfp.bijectors.Bijector):
 
     def _inverse_log_det_jacobian(self, y: tf.Tensor, **kwargs: Any) -> tf.Tensor:
         return self._inverse_with_attributes(y, **kwargs)[1]["ildj"]
+
+
+class _Holder(ImageBijector):
+    """Does what the bijector does that is its parameter."""
+
+    def __init__(self, bijector: ImageBijector) -> None:
+        """Builds no variables: those of `bijector` are used."""
+        parameters = dict(locals())
+        self.bijector = bijector
+        super().__init__(parameters=parameters, name=bijector.name, dtype=bijector.dtype)
+
+    def _forward_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return self.bijector.forward_event_shape(shape)
+
+    def _inverse_event_shape(self, shape: tf.TensorShape) -> tf.TensorShape:
+        return self.bijector.inverse_event_shape(shape)
+
+    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return self.bijector.forward_event_shape_tensor(shape)
+
+    def _inverse_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
+        return self.bijector.inverse_event_shape_tensor(shape)
+
+    def _forward_and_log_det(self, x: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
+        return value_and_log_det(self.bijector, x, "forward", **keywords)
+
+    def _inverse_and_log_det(self, y: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
+        return value_and_log_det(self.bijector, y, "inverse", **keywords)
 
 
 def value_and_log_det(
