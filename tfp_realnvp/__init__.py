@@ -19,6 +19,7 @@ from tfp_realnvp.networks.options import NetworkOptions
 from tfp_realnvp.networks.residual_network import ResidualNetwork
 from tfp_realnvp.pixels import dequantize, quantize
 from tfp_realnvp.runtime.running_statistics import RunningStatistics
+from tfp_realnvp.saving.copies import make_copyable
 from tfp_realnvp.saving.export import export_saved_model
 from tfp_realnvp.saving.flow_folders import load_flow, save_flow
 from tfp_realnvp.saving.known_classes import register
@@ -42,6 +43,8 @@ register(
     ResidualNetwork,
     Squeeze,
 )
+
+make_copyable()
 
 __all__ = [
     "PRESETS",

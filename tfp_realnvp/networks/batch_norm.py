@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfp_realnvp.networks.options import NetworkOptions
 from tfp_realnvp.runtime.replicas import in_several_replicas
-from tfp_realnvp.runtime.running_statistics import RunningStatistics
+from tfp_realnvp.runtime.running_statistics import RunningStatistics, checked_batch
 from tfp_realnvp.runtime.variables import late_variable
 
 
@@ -33,6 +33,7 @@ class BatchNorm(tf.Module):
     def __call__(self, x: tf.Tensor, *, training: bool, update_statistics: bool) -> tf.Tensor:
         """Normalises `x` [N, H, W, C], in its own dtype, by statistics in the dtype of this module."""
         own = self.offset.dtype
+        training = training and self.statistics.trainable
         has_kernel = own == tf.float32 and x.dtype.size <= own.size
         if training and has_kernel and not self.statistics.running_average and not in_several_replicas():
             return self._by_own_statistics(x, update_statistics)
@@ -49,7 +50,7 @@ class BatchNorm(tf.Module):
 
     def _by_own_statistics(self, x: tf.Tensor, update_statistics: bool) -> tf.Tensor:
         """Normalises by the batch's statistics, which TensorFlow's kernel computes along with the result."""
-        y, mean, variance = self._kernel(x, is_training=True)
+        y, mean, variance = self._kernel(checked_batch(x), is_training=True)
         if update_statistics:
             count = tf.cast(tf.size(x) // x.shape[-1], variance.dtype)
             # The kernel's variance is divided by n - 1.

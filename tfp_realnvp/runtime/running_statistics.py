@@ -36,8 +36,12 @@ class RunningStatistics(tf.Module):
     (appendix E: m~ = r m~ + (1 - r) m^), and the gradient goes through the current batch only. A batch whose
     statistics are not finite leaves the running ones as they are.
 
+    A batch of a single value per channel, or of none, has no variance: it is refused in training.
+
     Attributes:
       mean, variance: variables [C], 0 and 1 at the start.
+      trainable: Python bool. If False, the running statistics normalise in training too, and hold still, as those of
+        a frozen `tf_keras.layers.BatchNormalization` do.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class RunningStatistics(tf.Module):
         check_bool("running_average", running_average)
         self.momentum = momentum
         self.running_average = running_average
+        self.trainable = True
         with tf.name_scope(name):
             self.mean = replica_local(lambda: tf.zeros([channels], dtype), "mean", [channels], dtype)
             self.variance = replica_local(lambda: tf.ones([channels], dtype), "variance", [channels], dtype)
@@ -79,7 +84,7 @@ class RunningStatistics(tf.Module):
           training: Python bool; use the batch's statistics (see the class) instead of the running ones.
           update_statistics: Python bool; in training, move the running statistics by one step.
         """
-        if not training:
+        if not training or not self.trainable:
             return self.running()
         return self.use_batch(*self.of_batch(tf.cast(x, self.mean.dtype)), update_statistics=update_statistics)
 
@@ -108,8 +113,9 @@ class RunningStatistics(tf.Module):
     def of_batch(x: tf.Tensor) -> Moments:
         """Returns mean and variance [C] of `x` [..., C] over all axes but the last, and over all replicas."""
         axes = list(range(x.shape.rank - 1))
-        mean, variance = tf.nn.moments(x, axes)
-        if not in_several_replicas():
+        several = in_several_replicas()
+        mean, variance = tf.nn.moments(x if several else checked_batch(x), axes)
+        if not several:
             return mean, variance
         # Sums and not means are shared, since the last batch may be split unevenly.
         count = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
@@ -117,3 +123,22 @@ class RunningStatistics(tf.Module):
         sums = sum_over_replicas(sums)
         mean, square = tf.split(sums[:-1] / sums[-1], 2)
         return mean, tf.maximum(square - mean**2, 0.0)
+
+
+def checked_batch(x: tf.Tensor) -> tf.Tensor:
+    """Returns `x` [..., C]; raises an error if it has less than two values per channel, so that they have no variance.
+
+    Raises:
+      ValueError: if its shape says so. `tf.errors.InvalidArgumentError`, if only its values do.
+    """
+    rule = (
+        "a batch norm can't be trained on a single value per channel, or on none, which has no variance: give the "
+        "batch more images or pixels, or build the flow with `batch_norm=False`"
+    )
+    count = x.shape[:-1].num_elements()
+    if count is None:
+        with tf.control_dependencies([tf.debugging.assert_greater(tf.size(x), x.shape[-1], message=rule)]):
+            return tf.identity(x)
+    if count < 2:
+        raise ValueError(f"batch of shape {x.shape}: {rule}.")
+    return x

@@ -1,32 +1,19 @@
 """Maximum likelihood for any distribution over images, as a Keras model (paper, section 4.1)."""
 
 import contextlib
-import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
 import tf_keras
 
-from tfp_realnvp.checks import check_finite, check_int
-from tfp_realnvp.saving.atomic import written_whole
-from tfp_realnvp.saving.description import describe, rebuild
-from tfp_realnvp.saving.export import export_saved_model
-from tfp_realnvp.saving.keras_objects import check_keras_object
-from tfp_realnvp.saving.versions import listed, versions
-from tfp_realnvp.training.callbacks import check_callbacks, check_filepath, with_stop_on_failure
+from tfp_realnvp.checks import check_int
+from tfp_realnvp.training.callbacks import check_callbacks, with_stop_on_failure
 from tfp_realnvp.training.data import check_images, y_beside_weights
-from tfp_realnvp.training.likelihood_model import LikelihoodModel
-
-# What a NAME.keras may build; Keras reads its weights, by whose size it could be judged, only later. The paper's
-# largest flow has 1,204 variables of 0.4 GB. A larger model is built in Python, and gets the file's weights by
-# `load_weights`.
-_MOST_VARIABLES, _MOST_BYTES = 2**13, 2**30
+from tfp_realnvp.training.model_files import ModelFiles
 
 
 @tf_keras.saving.register_keras_serializable("tfp_realnvp")  # A file names it so, wherever its module lies.
-class FlowModel(LikelihoodModel):
+class FlowModel(ModelFiles):
     """Trains a `tfd.Distribution` over images by `compile`, `fit`, `evaluate` and `predict`.
 
     Data are images [N, H, W, C] of whole numbers in [0, levels), any integer or float type, as NumPy arrays or
@@ -81,6 +68,12 @@ class FlowModel(LikelihoodModel):
           batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
             sample_weight, **kwargs: as in Keras.
         """
+        self.check_compiled()
+        if class_weight is not None:
+            raise ValueError(
+                f"`class_weight`={class_weight!r}: images of a flow have no classes, and y is conditioning; weigh each "
+                "image by `sample_weight`."
+            )
         self._check_images("x", x, y)
         if hasattr(validation_data, "shape"):
             validation_data = (validation_data,)  # Keras would compare an array with None.
@@ -146,103 +139,6 @@ class FlowModel(LikelihoodModel):
         self._check_images("x", *(x if isinstance(x, tuple) and len(x) == 2 else (x,)))
         with self._evaluating(draw):
             return super().predict(x, batch_size, verbose, steps, callbacks, **kwargs)
-
-    @contextlib.contextmanager
-    def evaluation_weights(self) -> Iterator[None]:
-        """Within the block the distribution has the weights that `evaluate` uses: the averages, if there are any.
-
-        Running statistics that are set in the block, as by `recalibrate`, stay with these weights.
-        """
-        with self.averages.swapped_in() if self.averages is not None else contextlib.nullcontext():
-            yield
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, the distribution among them as `save_flow` describes it.
-
-        Raises:
-          TypeError: if something in the distribution can't be described, e.g. a function; the message says where.
-        """
-        return {
-            "versions": versions(),
-            "distribution": describe(self.distribution),
-            "levels": self.levels,
-            "dequantize": self.dequantize,
-            "l2": self.l2,
-            "averaging": None if self.averages is None else self.averages.decay,
-            "seed": int(self.seed.numpy()),
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "FlowModel":
-        """Returns a model of the same arguments, with new weights.
-
-        Raises:
-          ValueError: if the configuration leads to no model, or to more variables than `load_model` builds.
-        """
-        arguments = dict(config)
-        saved_by = arguments.pop("versions", None)
-        arguments["distribution"] = rebuild(
-            arguments.get("distribution"),
-            custom_objects,
-            source="`config` of the file",
-            saved_by=saved_by,
-            most_variables=_MOST_VARIABLES,
-            most_bytes=_MOST_BYTES,
-            count_first=True,
-        )
-        try:
-            return cls(**arguments)
-        except (TypeError, ValueError, tf.errors.OpError) as error:
-            raise ValueError(
-                f"`config` of the file: {listed(versions())} builds no FlowModel of it ({error}); it was saved by "
-                f"{listed(saved_by)}. Load it with these versions, or save the model once more."
-            ) from error
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Does nothing: all variables exist already. Keras would call the model with a shape from the file."""
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles as before; Keras leaves that to models with a `compile` of their own."""
-        try:
-            check_keras_object(config)
-            self.compile(**tf_keras.saving.deserialize_keras_object(config))
-        except (AttributeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"`compile_config` of the file: {listed(versions())} compiles no FlowModel by it ({error}); load it "
-                "with `compile=False`, and compile the model yourself."
-            ) from error
-
-    def check_finite(self) -> None:
-        """Raises ValueError that names the variable if a weight, a statistic or an average is not finite."""
-        check_finite(self.variables)
-
-    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
-        """As in Keras; raises ValueError if a weight is not finite."""
-        self.check_finite()
-        return super().save_weights(filepath, *args, **kwargs)
-
-    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """As in Keras, to a file NAME.keras, whole or not at all; Keras' older formats know layers only.
-
-        Raises:
-          ValueError: for another name; `export` writes a SavedModel, `save_weights` the weights alone. Also if a weight
-            is not finite.
-          OSError: if the file can't be written; one that was there is unchanged.
-        """
-        check_filepath(filepath)
-        self.check_finite()
-        path = pathlib.Path(filepath)
-        if "://" in os.fspath(filepath) or (path.exists() and not overwrite):  # Keras asks before it overwrites.
-            super().save(filepath, overwrite, **kwargs)
-            return
-        with written_whole(path) as hidden:
-            super().save(hidden, **kwargs)
-
-    def export(self, filepath: Any) -> str:
-        """Writes a SavedModel to FILEPATH/N, by `export_saved_model`, with the weights of `evaluate`; returns where."""
-        with self.evaluation_weights():
-            return export_saved_model(self.distribution, filepath, levels=self.levels)
 
     @contextlib.contextmanager
     def _evaluating(self, draw: int = 0) -> Iterator[None]:

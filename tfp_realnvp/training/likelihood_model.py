@@ -14,6 +14,7 @@ from tfp_realnvp.checks import (
     check_not_keras_3,
     check_number,
 )
+from tfp_realnvp.keywords import conditioning_of_distribution
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.runtime.observation import observing_layers
 from tfp_realnvp.runtime.replicas import replica_local, sum_over_replicas
@@ -21,9 +22,18 @@ from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.averages import WeightAverages
 from tfp_realnvp.training.data import unpack
 from tfp_realnvp.training.failures import Failure
-from tfp_realnvp.training.keras_variables import check_built, group_variables, warn_of_unseen
+from tfp_realnvp.training.keras_variables import (
+    check_built,
+    freeze_statistics,
+    frozen_variables,
+    group_variables,
+    warn_of_unseen,
+)
 from tfp_realnvp.training.metrics import Mean
 from tfp_realnvp.training.objective import EVALUATION, TRAINING, Objective
+
+_EMPTY_BATCH = "a training batch holds no image: leave out empty batches, e.g. by `drop_remainder=True`"
+LEGACY = tf_keras.optimizers.legacy.Optimizer
 
 
 class LikelihoodModel(tf_keras.Model):
@@ -75,7 +85,7 @@ class LikelihoodModel(tf_keras.Model):
         self._failure = Failure()
         self._loss = Mean(name="loss")
         self._bits_per_dim = Mean(name="bits_per_dim")
-        self.variable_groups = group_variables(distribution.variables)
+        self.variable_groups = group_variables(distribution)
         self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
         self.built = True
 
@@ -85,6 +95,10 @@ class LikelihoodModel(tf_keras.Model):
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
+
+        Layers with `trainable=False` are not trained: `model.layers`, each of which is a coupling or another bijector
+        of the distribution, and Keras layers in conditioners. A frozen bijector keeps its running statistics, too. As
+        in Keras, `compile` comes after freezing.
 
         Args:
           optimizer: tf_keras optimizer, or its name. `tfp_realnvp.Adam` is the faster Adam.
@@ -101,14 +115,49 @@ class LikelihoodModel(tf_keras.Model):
             optimizer = Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
         check_not_keras_3("optimizer", optimizer)
         super().compile(optimizer=optimizer, **kwargs)
-        self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
+        frozen = frozen_variables(self.distribution, self.variable_groups)
+        freeze_statistics(self.distribution, frozen)
+        self._compiled_frozen = frozenset(frozen)
+        if not isinstance(self.optimizer, LEGACY):  # They have no `build`.
+            self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
+        elif self.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError(
+                f"`optimizer`={optimizer!r}: a legacy optimizer can't take its steps under several replicas; take the "
+                "one of the same name from `tf_keras.optimizers`, or `tfp_realnvp.Adam`."
+            )
+
+    @property
+    def trainable_weights(self) -> list[tf.Variable]:
+        """The distribution's trainable variables but those of frozen layers, see `compile`."""
+        frozen = frozen_variables(self.distribution, self.variable_groups)
+        return [v for v in self.distribution.trainable_variables if id(v) not in frozen] if self.trainable else []
+
+    @property
+    def non_trainable_weights(self) -> list[tf.Variable]:
+        """All other variables."""
+        trainable = {id(v) for v in self.trainable_weights}
+        found = super().trainable_weights + super().non_trainable_weights
+        return [v for v in {id(v): v for v in found}.values() if id(v) not in trainable]
+
+    def check_compiled(self) -> None:
+        """Raises an error unless the model is compiled, for the layers that are to be trained now."""
+        if self.optimizer is None:
+            raise RuntimeError(
+                f"{self.name} is not compiled: call `compile()` before `fit`; its defaults are the paper's."
+            )
+        if frozen_variables(self.distribution, self.variable_groups) != self._compiled_frozen:
+            raise RuntimeError("a layer's `trainable` was changed after `compile`: call `compile` again, as in Keras.")
+        if not self.trainable_weights:
+            raise ValueError("no variable is trainable: set `trainable` of the model, or of a layer, to True.")
 
     def call(self, images: tf.Tensor, conditioning: tf.Tensor | None = None) -> tf.Tensor:
         """Returns the bits/dim of each image, [N], with the noise of the next evaluation batch."""
         return bits_per_dim(self._evaluation_log_prob(images, conditioning), self.distribution.event_shape)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
-        images, conditioning, weights = unpack(data)
+        images, conditioning, weights = self._unpack(data)
+        with tf.control_dependencies([tf.debugging.assert_positive(tf.shape(images)[0], _EMPTY_BATCH)]):
+            images = tf.identity(images)
         step = tf.cast(self.optimizer.iterations, tf.int64)
         context = tf.distribute.get_replica_context()
         variables = self.trainable_variables
@@ -139,7 +188,10 @@ class LikelihoodModel(tf_keras.Model):
 
         def apply(gradients: list[tf.Tensor]) -> None:
             pairs = zip(gradients, self.trainable_variables, strict=True)
-            self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
+            if isinstance(self.optimizer, LEGACY):
+                self.optimizer.apply_gradients(pairs)
+            else:
+                self.optimizer.apply_gradients(pairs, skip_gradients_aggregation=True)
             if self.averages is not None:
                 self.averages.update()
 
@@ -150,16 +202,25 @@ class LikelihoodModel(tf_keras.Model):
         tf.cond(strategy.experimental_local_results(finite)[0], step, lambda: tf.zeros([]))
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
-        images, conditioning, weights = unpack(data)
+        images, conditioning, weights = self._unpack(data)
         log_prob = self._evaluation_log_prob(images, conditioning)
         self._evaluated_batches.assign_add(1)
         return self._update_metrics(self._objective(log_prob, weights), log_prob, weights)
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        images, conditioning, _ = unpack(data)
+        images, conditioning, _ = self._unpack(data)
         result = self.call(images, conditioning)  # Not through __call__, which casts to the policy's compute dtype.
         self._evaluated_batches.assign_add(1)
         return result
+
+    def _unpack(self, data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
+        """Returns images, conditioning and weights of a batch, with the shapes that generators don't know."""
+        images, conditioning, weights = unpack(data)
+        images = tf.ensure_shape(images, [None, *self.distribution.event_shape])
+        if conditioning is not None and conditioning.shape.rank is None:
+            size = conditioning_of_distribution(self.distribution).size
+            conditioning = tf.ensure_shape(conditioning, [None, size])
+        return images, conditioning, weights
 
     def _evaluation_log_prob(self, images: tf.Tensor, conditioning: tf.Tensor | None) -> tf.Tensor:
         batch, draw = self._evaluated_batches, self._draw

@@ -55,13 +55,13 @@ class Objective:
         return image_log_prob(self._distribution, pixels, training=stream == TRAINING, conditioning=conditioning)
 
     def __call__(self, log_prob: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
-        """Returns the objective, a scalar, for log densities [N] and weights [N] or None."""
+        """Returns the objective, a scalar, for log densities [N] and weights [N] or None; N of 0 adds nothing."""
         weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
-        return self._penalty() - tf.reduce_mean(weighted)
+        count = tf.cast(tf.maximum(tf.size(weighted), 1), weighted.dtype)
+        return self._penalty() - tf.reduce_sum(weighted) / count
 
     def _pixels(self, images: tf.Tensor, stream: int, batch: tf.Tensor, draw: Any) -> tf.Tensor:
         dtype = self._distribution.dtype
-        images = tf.ensure_shape(images, [None, *self._distribution.event_shape])  # Generators don't know it.
         if not self._add_noise:
             return tf.cast(images, dtype)
         context = tf.distribute.get_replica_context()
