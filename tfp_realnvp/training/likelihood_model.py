@@ -167,7 +167,7 @@ class LikelihoodModel(tf_keras.Model):
             objective = self._objective(log_prob, weights)
             loss = objective / context.num_replicas_in_sync
             scaled = loss if scaling is None else scaling.get_scaled_loss(loss)
-        warn_of_unseen(tape, variables)
+        warn_of_unseen(tape, self.distribution.trainable_variables)
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         if scaling is not None:
             gradients = scaling.get_unscaled_gradients(gradients)
