@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tfp_realnvp import export_saved_model
 
 # A request of more values is refused, because an answer takes memory for each of them.
-MAX_VALUES = 2**22
+MAX_VALUES = 2**19
 
 
 def export(opened, directory, card):

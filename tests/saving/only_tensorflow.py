@@ -3,6 +3,7 @@
     python tests/saving/only_tensorflow.py answer EXPORT REQUESTS.pickle ANSWERS.pickle
     python tests/saving/only_tensorflow.py soak_python EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
     python tests/saving/only_tensorflow.py soak_session EXPORT REQUESTS.pickle ANSWERS.pickle COUNT THREADS
+    python tests/saving/only_tensorflow.py peak EXPORT REQUESTS.pickle PEAKS.pickle
     python tests/saving/only_tensorflow.py cli ARGUMENTS_OF_SAVED_MODEL_CLI...
 
 Requests are a list of (signature, {input: value}). A request that leaves inputs to their defaults goes to the method of
@@ -14,6 +15,7 @@ import functools
 import os
 import pickle
 import random
+import resource
 import sys
 import threading
 
@@ -103,6 +105,15 @@ def soak(ask, requests, count, threads):
     return {"wrong": wrong, "memory": memory, "refused": sum(isinstance(e, str) for e in expected)}
 
 
+def peaks(ask, requests):
+    """The answers' sizes and the peaks of this process's memory in kB, after each request."""
+    found = []
+    for request in requests:
+        sizes = {name: value.shape for name, value in ask(*request).items()}
+        found.append((sizes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    return found
+
+
 def main(mode, *arguments):
     if mode == "cli":
         from tensorflow.python.tools import saved_model_cli
@@ -115,6 +126,8 @@ def main(mode, *arguments):
         requests = pickle.load(file)
     if mode == "soak_session":
         result = soak(in_session(export), requests, *map(int, numbers))
+    elif mode == "peak":
+        result = peaks(in_session(export), requests)
     else:
         model = tf.saved_model.load(export)
         ask = functools.partial(answer, model)

@@ -132,3 +132,12 @@ def test_no_answer_is_a_nan(tmp_path):
             ask()
     with pytest.raises(tf.errors.InvalidArgumentError, match="`pixels` have a log_prob that is not finite"):
         model.serving_uint8(images + 10)
+
+
+def test_no_answer_is_infinite(conditional_model):
+    images = np.zeros([1, 4, 4, 1], np.float32)
+    conditioning = np.full([1, 3], 1e30, np.float32)  # It is finite, and the network's answer is not.
+    for ask in (conditional_model.serving_default, conditional_model.score):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="not finite: the model fails on them with this `cond"):
+            ask(images, conditioning=conditioning)
+        assert np.isfinite(ask(images, conditioning=np.ones([1, 3], np.float32))["log_prob"]).all()

@@ -24,7 +24,7 @@ class Signatures(tf.Module):
     """
 
     def __init__(
-        self, distribution: tfp.distributions.Distribution, *, levels: int | None = None, max_values: int = 2**22
+        self, distribution: tfp.distributions.Distribution, *, levels: int | None = None, max_values: int = 2**19
     ) -> None:
         """See `export_saved_model`."""
         super().__init__(name="signatures")
