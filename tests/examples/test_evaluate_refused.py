@@ -4,13 +4,16 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
+from examples import experiment
 from tests.examples.commands import (
     ENVIRONMENT,
     assert_refused,
     contents,
     damaged,
+    opened,
     settings,
 )
 
@@ -71,6 +74,17 @@ def test_wrong_run(name, run, commands):
     before = contents(run)
     assert_refused(commands(f"--run={run}"), str(run) if "settings" in name else "", *texts)
     assert contents(run) == before
+
+
+def test_weights_that_are_not_finite(run, commands):
+    spoilt = opened(run)
+    v = next(v for v in spoilt.model.distribution.variables if "checkerboard_1/output_norm" in v.name)
+    v.assign(v * np.nan)
+    spoilt.manager.save(checkpoint_number=60)
+    texts = "step-60: `distribution`: its variable 'real_nvp_image/level_0/checkerboard_1/output_norm", "not finite"
+    assert_refused(commands(f"--run={run}"), *texts)
+    with pytest.raises(ValueError, match=texts[0]):  # All commands open a run so, those that sample too.
+        opened(run, experiment.open_run)
 
 
 def test_config_changed_since(run, commands):
