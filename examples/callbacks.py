@@ -104,6 +104,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self._manager, self._interval, self._steps = manager, interval, steps
         self._clock = time.time()
         self._stopped_by = None
+        self._interrupted = False
         self._interval_means = None
         self._step = self._saved_step = start
         self._previous = {}
@@ -157,6 +158,11 @@ class Checkpoints(tf_keras.callbacks.Callback):
                 self._previous[number] = signal.signal(number, self._on_signal)
         try:
             yield
+        except Exception as error:
+            if not self._interrupted:
+                raise
+            # It came at a moment at which TensorFlow or Keras made another error of it.
+            raise KeyboardInterrupt from error
         finally:
             self._release_signals()
 
@@ -169,6 +175,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
     def _on_signal(self, number, frame):
         if self._stopped_by is not None or self._step == self._saved_step:
             self._release_signals()
+            self._interrupted = True
             raise KeyboardInterrupt
         self._stopped_by = signal.Signals(number).name
         # `print` may be what the signal has interrupted, and can't be entered twice.
