@@ -20,7 +20,7 @@ def manager(run, checkpoint):
         found = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
     except _DAMAGE as error:  # The file `checkpoint` is no text.
         raise _pointer_error(run) from error
-    if found.latest_checkpoint is None and _steps(run.checkpoints):
+    if found.latest_checkpoint is None and any(_steps(run.checkpoints)):  # Step 0 is made again as it was.
         raise _pointer_error(run)
     return found
 

@@ -34,7 +34,14 @@ class RunLock:
             except BlockingIOError as error:
                 with file:
                     raise BlockingIOError(f"`run_dir`={self._directory}: {_holder(file)}") from error
-            if self._path.exists() and os.path.samestat(os.fstat(file.fileno()), self._path.stat()):
+            except OSError as error:  # Some network file systems have no locks.
+                file.close()
+                self._path.unlink(missing_ok=True)
+                raise OSError(
+                    f"`run_dir`={self._directory}: its file system has no locks ({error.strerror}), which keep two "
+                    "trainings apart; name a directory on another one."
+                ) from error
+            if self._is_of(file):
                 break
             file.close()  # Its holder removed the file in between.
         file.truncate(0)
@@ -42,6 +49,12 @@ class RunLock:
         file.write(json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": began}))
         file.flush()
         self._file = file
+
+    def _is_of(self, file):
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self):
         """Gives the lock back, and removes its file."""

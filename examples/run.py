@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import tempfile
 
@@ -51,7 +52,10 @@ def write(path, text):
     """Writes a text file, whole or not at all; raises OSError that names the file if that fails."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(text)
+        with temporary.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         raise OSError(f"{path} can't be written ({error.strerror}); free space, and run the command again.") from error

@@ -166,6 +166,8 @@ def prepare():
         opened = experiment.open_experiment(settings, directory, strategy, FLAGS.recompute_gradients)
         opened.run.checkpoints.mkdir(parents=True, exist_ok=True)
         lock.acquire()
+        if opened.manager.latest_checkpoint is None and any(opened.run.checkpoints.glob("step-[1-9]*.index")):
+            raise BlockingIOError(f"`run_dir`={directory}: another process has trained there meanwhile; run it again.")
         checkpoints.tidy(opened.run, opened.manager, opened.step)
         settings.write(opened.run.settings)
     except BaseException:

@@ -277,22 +277,22 @@ MISTAKES = {
         "delete .*run",
     ),
     "list of checkpoints is gone": (
-        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: None),
+        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: None, steps=(0, 2)),
         ValueError,
         "checkpoints/checkpoint is missing",
-        'model_checkpoint_path: "step-0"',
+        'model_checkpoint_path: "step-2"',
     ),
     "list of checkpoints is garbled": (
-        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"\0\1\2"),
+        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"\0\1\2", steps=(0, 2)),
         ValueError,
         "checkpoints/checkpoint is missing or damaged",
-        'model_checkpoint_path: "step-0"',
+        'model_checkpoint_path: "step-2"',
     ),
     "list of checkpoints is no text": (
-        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"\xff\xfe" + content),
+        lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"\xff\xfe" + content, steps=(0, 2)),
         ValueError,
         "checkpoints/checkpoint is missing or damaged",
-        'model_checkpoint_path: "step-0"',
+        'model_checkpoint_path: "step-2"',
     ),
     "list of checkpoints is empty": (
         lambda tmp: resume_spoiled(tmp, "checkpoint", lambda content: b"", steps=(2, 4, 12)),

@@ -63,6 +63,33 @@ def _autoregressive(touched, module):
     return {"class": "tfd.Autoregressive", "distribution_fn": loads, "sample0": _pickled(touched), "num_steps": 1}
 
 
+def _distribution_lambda(touched):
+    """The arguments of a class that TFP registers with Keras: it unpickles the first."""
+    made = codecs.encode(pickle.dumps(_Touch(touched)), "base64").decode("ascii")
+    return {"make_distribution_fn": made, "function": None, "function_type": "raw"}
+
+
+def _functional(**inputs):
+    """A functional model of layers by name, each with the name of the layer that it takes its input from."""
+    layers = [
+        _dense() | {"name": name, "inbound_nodes": [[[source, 0, 0, {}]]] if source else []}
+        for name, source in inputs.items()
+    ]
+    ends = {"input_layers": [[layers[0]["name"], 0, 0]], "output_layers": [[layers[-1]["name"], 0, 0]]}
+    return keras("Functional", "tf_keras.src.engine.functional", name="Functional", layers=layers, **ends)
+
+
+def variable(*shape):
+    return {"class": "Variable", "shape": list(shape), "dtype": "float32", "trainable": True, "name": "v"}
+
+
+def _transformed(variable, bijector):
+    """A scale that is a variable seen through a bijector."""
+    return on_prior(
+        {"class": "tfb.Scale", "scale": {"class": "TransformedVariable"} | variable | {"bijector": bijector}}
+    )
+
+
 def _sequential(*parts, module="keras"):
     found = keras("Sequential", module, name="sequential", layers=list(parts))
     return {key: value for key, value in found.items() if module or key != "module"}
@@ -137,6 +164,18 @@ RUNS_CODE = {
         | {"kwargs_split_fn": {"class": "Keras", "layer": function("loads", "pickle")}}
     ),
     "a network of tfb": lambda *_: on_prior({"class": "tfb.MaskedAutoregressiveFlow", "shift_and_log_scale_fn": "x"}),
+    "a pickle by a class that TFP registers with Keras": lambda touched, module: {
+        "class": "DistributionLambda",
+        **_distribution_lambda(touched),
+    },
+    "a pickle by a layer that TFP registers": lambda touched, module: conditioner(
+        keras("DistributionLambda", None, name="DistributionLambda", **_distribution_lambda(touched))
+    ),
+    "a pickle by a layer's second name": lambda touched, module: conditioner(
+        keras("Dense", name="DistributionLambda", **_distribution_lambda(touched))
+    ),
+    "a symbolic tensor of a new module": lambda touched, module: conditioner(keras("__keras_tensor__", module)),
+    "a symbolic tensor that is a function": lambda *_: conditioner(keras("__keras_tensor__", "subprocess", name="run")),
     "a class of the process": lambda *_: on_prior({"class": "tests.saving.distributions.Scaling", "scale": 2.0}),
     "a class of Python": lambda *_: {"class": "builtins.open", "file": "x", "mode": "w"},
 }
@@ -149,12 +188,21 @@ TAKES_MEMORY = {
     "a number of 400 digits": lambda *_: flow(width=10**399),
     "a long conditioning": lambda *_: flow(num_scales=1, conditioning_size=10**12),
     "a large batch norm": lambda *_: on_prior({"class": "tfp_realnvp.FlowBatchNorm", "channels": 10**12}),
-    "a large variable": lambda *_: on_prior(
-        {
-            "class": "tfb.Scale",
-            "scale": {"class": "Variable", "shape": [10**6, 10**6], "dtype": "float32", "trainable": True, "name": "v"},
-        }
+    "a large variable": lambda *_: on_prior({"class": "tfb.Scale", "scale": variable(*[10**6, 10**6])}),
+    "variables that multiply": lambda *_: _transformed(
+        {"variable": variable(30_000, 1)}, {"class": "tfb.Scale", "scale": variable(1, 30_000)}
     ),
+    "a variable that is enlarged": lambda *_: _transformed(
+        {"variable": variable(1, 1, 1, 1)},
+        conditioner(keras("UpSampling2D", size=[25_000, 25_000]))["bijector"],
+    ),
+    "arguments that broadcast": lambda *_: {
+        "class": "tfd.Uniform",
+        "low": [[0.0]] * 5000,
+        "high": [[1.0] * 5000],
+        "validate_args": True,
+    },
+    "a slow initializer": lambda *_: conditioner(_dense(6000, kernel_initializer="Orthogonal")),
     "a large Keras layer": lambda *_: conditioner(_dense(10**12)),
     "a large permutation": lambda *_: on_prior({"class": "tfb.Transpose", "rightmost_transposed_ndims": 10**11}),
 }
@@ -175,18 +223,8 @@ LEADS_NOWHERE = {
     ),
     "a bijector that is a text": lambda *_: on_prior("tfb.Identity"),
     "a variable without a shape": lambda *_: on_prior({"class": "tfb.Scale", "scale": {"class": "Variable"}}),
-    "a variable of a negative shape": lambda *_: on_prior(
-        {
-            "class": "tfb.Scale",
-            "scale": {"class": "Variable", "shape": [-1], "dtype": "float32", "trainable": True, "name": "v"},
-        }
-    ),
-    "a variable of 300 axes": lambda *_: on_prior(
-        {
-            "class": "tfb.Scale",
-            "scale": {"class": "Variable", "shape": [1] * 300, "dtype": "float32", "trainable": True, "name": "v"},
-        }
-    ),
+    "a variable of a negative shape": lambda *_: on_prior({"class": "tfb.Scale", "scale": variable(*[-1])}),
+    "a variable of 300 axes": lambda *_: on_prior({"class": "tfb.Scale", "scale": variable(*[1] * 300)}),
     "a tensor of handles": lambda *_: on_prior(
         {"class": "tfb.Scale", "scale": {"class": "Tensor", "dtype": "resource", "value": 1}}
     ),
@@ -200,6 +238,18 @@ LEADS_NOWHERE = {
     "a layer without a description": lambda *_: on_prior({"class": "Keras"}),
     "a layer of another type": lambda *_: conditioner(_dense("two")),
     "a layer that is a text": lambda *_: conditioner("Dense"),
+    "layers that wait for each other": lambda *_: conditioner(_functional(a="b", b="a")),
+    "layers that wait for one without an input": lambda *_: conditioner(_functional(a=None, b="a")),
+    "layers that wait for one that is missing": lambda *_: conditioner(_functional(a=None, b="c")),
+    "an argument nested 300 times": lambda *_: {"class": "tfd.Normal", "loc": _deep(300), "scale": 1.0},
+    "a shape nested 300 times": lambda *_: {
+        "class": "tfd.Sample",
+        "distribution": {"class": "tfd.Normal", "loc": 0.0, "scale": 1.0},
+        "sample_shape": _deep(300),
+    },
+    "an initializer nested 300 times": lambda *_: conditioner(
+        _dense(kernel_initializer=keras("Constant", "keras.initializers", value=_deep(300)))
+    ),
     "a tensor nested 300 times": lambda *_: on_prior(
         {"class": "tfb.Scale", "scale": {"class": "Tensor", "dtype": "float32", "value": _deep(300)}}
     ),
@@ -238,6 +288,9 @@ COMPILE_CONFIGS = {
     "an optimizer of a new module": {"optimizer": keras("Anything", "hostile_module")},
     "a schedule by module": {"optimizer": keras("Adam", "keras.optimizers", learning_rate=function("loads", "pickle"))},
     "a lambda": {"optimizer": {"class_name": "__lambda__", "config": {"value": ["", None, None]}}},
+    "a loss scale of nothing": {
+        "optimizer": keras("LossScaleOptimizerV3", "tf_keras.src.mixed_precision.loss_scale_optimizer")
+    },
     "a loss by module": {"optimizer": None, "loss": function("loads", "pickle")},
     "an unknown argument": {"optimizer": None, "anything": 1},
     "an optimizer that is a number": {"optimizer": 3},

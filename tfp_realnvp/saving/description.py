@@ -2,6 +2,8 @@
 
 import contextlib
 import inspect
+import itertools
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +14,7 @@ import tf_keras
 
 from tfp_realnvp.checks import check_distribution
 from tfp_realnvp.runtime.variables import late_variable, limited_variables
-from tfp_realnvp.saving.keras_objects import check_keras_object
+from tfp_realnvp.saving.keras_objects import check_keras_object, walk
 from tfp_realnvp.saving.known_classes import class_of, classes_of, is_ours, name_of
 from tfp_realnvp.saving.versions import listed, versions
 
@@ -20,6 +22,8 @@ from tfp_realnvp.saving.versions import listed, versions
 _SIZED = tuple(
     f"tfp_realnvp.{name}" for name in ("CouplingNetwork", "FlowBatchNorm", "RealNVPImage", "ResidualNetwork")
 )
+
+_MOST_BROADCAST = 2**24
 
 
 def describe(value: Any, path: str = "distribution") -> Any:
@@ -104,6 +108,7 @@ def build(description: Any, custom_objects: Mapping[str, type] | None = None) ->
         return late_variable(lambda: tf.zeros(shape, dtype), arguments["name"], shape, dtype, **options)
     if name == "TransformedVariable":
         variable, bijector = (build(arguments[k], custom_objects) for k in ("variable", "bijector"))
+        _check_keeps_shape(bijector, variable.shape)
         options = {"trainable": variable.trainable, "name": arguments["variable"]["name"]}
         return tfp.util.TransformedVariable(bijector.forward(variable), bijector, **options)
     if name == "Keras":
@@ -111,7 +116,9 @@ def build(description: Any, custom_objects: Mapping[str, type] | None = None) ->
         return tf_keras.saving.deserialize_keras_object(arguments["layer"], custom_objects)
     if "parameters" in arguments:
         raise ValueError("`parameters` is for base classes, and no argument of a description")
-    return class_of(name, custom_objects or {})(**{k: build(v, custom_objects) for k, v in arguments.items()})
+    built = {k: build(v, custom_objects) for k, v in arguments.items()}
+    _check_broadcast(built)
+    return class_of(name, custom_objects or {})(**built)
 
 
 def rebuild(
@@ -138,6 +145,8 @@ def rebuild(
       ValueError: if the description leads to no distribution, whatever is wrong with it.
     """
     try:
+        for _ in walk(description):  # It raises an error for what is nested too deep.
+            pass
         if count_first:
             _count(description, most_variables, most_bytes)
         # A `TransformedVariable` is built by another variable of its size.
@@ -209,3 +218,19 @@ def _shape(value: Any) -> list[int]:
     if not isinstance(value, list) or len(value) > 64 or not all(isinstance(n, int) and n >= 0 for n in value):
         raise ValueError(f"shape {value!r}: must be a list of at most 64 numbers of 0 or more")
     return value
+
+
+def _check_keeps_shape(bijector: Any, shape: tf.TensorShape) -> None:
+    """Raises ValueError unless a bijector of a variable is elementwise: others could make much of a small variable."""
+    elementwise = isinstance(bijector, tfp.bijectors.Bijector) and bijector.forward_min_event_ndims == 0
+    if not elementwise or tf.broadcast_static_shape(shape, bijector.experimental_batch_shape()) != shape:
+        raise ValueError(f"bijector {bijector!r} of a variable: must be elementwise and keep the shape {shape}")
+
+
+def _check_broadcast(arguments: Mapping[str, Any]) -> None:
+    """Raises ValueError if arrays among the arguments broadcast to more than they hold by far."""
+    arrays = [v for v in arguments.values() if isinstance(v, tf.Tensor | tf.Variable | list)]
+    shapes = [tuple(v.shape) if hasattr(v, "shape") else np.shape(v) for v in arrays]
+    largest = [max(sizes) for sizes in itertools.zip_longest(*(reversed(shape) for shape in shapes), fillvalue=1)]
+    if math.prod(largest) > _MOST_BROADCAST:
+        raise ValueError(f"arguments of shapes {shapes} broadcast to more than {_MOST_BROADCAST:,} values")

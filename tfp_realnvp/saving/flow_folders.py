@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+from google.protobuf.message import DecodeError
 
 from tfp_realnvp.saving.description import check_rebuilds, describe, rebuild
 from tfp_realnvp.saving.export import num_variable_bytes, write_saved_model
@@ -17,6 +18,7 @@ from tfp_realnvp.saving.versions import listed, versions
 
 _DESCRIPTION = "flow.json"
 _FORMAT = 2
+_MOST_BYTES = 2**24  # of a description; as objects it takes up to twenty times as much
 _REMEDY = "copy the directory anew, or save the flow once more"
 
 
@@ -72,8 +74,14 @@ def save_flow(
         "event_shape": distribution.event_shape.as_list(),
         "distribution": description,
     }
+    text = json.dumps(config, indent=1) + "\n"
+    if len(text) > _MOST_BYTES:
+        raise ValueError(
+            f"`distribution`: its description has {len(text):,} bytes: must have at most {_MOST_BYTES:,}; make large "
+            "constants variables with `trainable=False`, which are saved with the weights."
+        )
     with new_version(directory, num_variable_bytes(distribution)) as folder:
-        (folder / _DESCRIPTION).write_text(json.dumps(config, indent=1) + "\n")
+        (folder / _DESCRIPTION).write_text(text)
         write_saved_model(signatures, folder, model_card)
     *old, saved = version_folders(directory)
     for folder in old:
@@ -128,7 +136,7 @@ def load_flow(directory: Any, *, custom_objects: Mapping[str, type] | None = Non
             most_bytes=most_bytes,
         )
         _read_weights(distribution, weights, folder, saved_by)
-    except (tf.errors.OpError, IndexError, OSError) as error:  # IndexError: a file that ends too early.
+    except (tf.errors.OpError, DecodeError, IndexError, OSError) as error:  # IndexError: a file that ends too early.
         reason = getattr(error, "message", error)
         raise ValueError(f"{folder / 'variables'} is damaged ({reason}); {_REMEDY}.") from error
     return distribution
@@ -140,6 +148,9 @@ def _stored(weights: str) -> tuple[int, int]:
     for path in (index, data):
         if not path.is_file():
             raise FileNotFoundError(f"{path.name} is missing")
+    others = {path.name for path in index.parent.iterdir()} - {index.name, data.name}
+    if others:  # TensorFlow would open other parts of a checkpoint, if the index names them.
+        raise OSError(f"{sorted(others)[0]} is no part of it")
     reader = tf.train.load_checkpoint(weights)
     types = reader.get_variable_to_dtype_map()
     sizes = [math.prod(shape) * types[name].size for name, shape in reader.get_variable_to_shape_map().items()]
@@ -168,6 +179,8 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
             f"{path} is missing: {path.parent} was exported for serving only, or is damaged; `save_flow` writes what "
             "can be loaded."
         )
+    if path.stat().st_size > _MOST_BYTES:
+        raise ValueError(f"{path} has {path.stat().st_size:,} bytes: a description has at most {_MOST_BYTES:,}.")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

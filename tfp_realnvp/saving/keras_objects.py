@@ -1,9 +1,12 @@
 """Which Keras objects a file may name: Keras' own deserialisation imports any module and returns any function in it."""
 
+import graphlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tf_keras
+
+from tfp_realnvp.saving.known_classes import registered
 
 _LAYERS = frozenset(
     "Activation Add AlphaDropout Average AveragePooling1D AveragePooling2D AveragePooling3D BatchNormalization "
@@ -20,16 +23,18 @@ _ACTIVATIONS = frozenset(
     "elu exponential gelu hard_sigmoid linear mish relu selu sigmoid softmax softplus softsign swish tanh".split()
 )
 _INITIALIZERS = frozenset(
-    "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal "
+    "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones "
     "RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros".split()
 )
-_REGULARIZERS = frozenset("L1 L1L2 L2 OrthogonalRegularizer".split())
+_REGULARIZERS = frozenset("L1 L1L2 L2".split())
 _CONSTRAINTS = frozenset("MaxNorm MinMaxNorm NonNeg RadialConstraint UnitNorm".split())
 _OPTIMIZERS = frozenset("Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lion Nadam RMSprop SGD".split())
 _LEGACY_OPTIMIZERS = frozenset("Adadelta Adagrad Adam Adamax Ftrl Nadam RMSprop SGD".split())
 _SCHEDULES = frozenset(
     "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay".split()
 )
+
+_MOST_NESTED = 16
 
 # Keras' name of a module -> the classes that may be named with it.
 CLASSES: Mapping[str, frozenset[str]] = {
@@ -64,47 +69,90 @@ def check_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = N
       config: what `tf_keras.saving.serialize_keras_object` returns, or anything else from a file.
       custom_objects: dict, name to class or function.
     """
-    for key, value in _walk(config):
+    for key, value in walk(config):
         if isinstance(value, dict) and ("class_name" in value or "compile_config" in value):
             _check_class(value, custom_objects)
         elif isinstance(value, str):
             ending = key.rpartition("_")[2]
-            if ending in NAMES and value not in NAMES[ending] and _registered(value, custom_objects) is None:
+            if ending in NAMES and value not in NAMES[ending] and registered(value, custom_objects) is None:
                 raise _refused(f"`{key}`={value!r}", value)
 
 
-def _walk(config: Any) -> Iterator[tuple[str, Any]]:
-    """Yields the key and the value of everything in a configuration; those of a list have the key of the list."""
-    found: list[tuple[str, Any]] = [("", config)]
+def walk(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the key and the value of everything that JSON holds; those of a list have the key of the list.
+
+    Raises:
+      ValueError: for lists that are nested too deep, at which TensorFlow ends the process.
+    """
+    found: list[tuple[str, Any, int]] = [("", config, 0)]
     while found:
-        key, value = found.pop()
+        key, value, depth = found.pop()
         yield key, value
+        if depth > _MOST_NESTED:
+            raise ValueError(f"lists are nested more than {_MOST_NESTED} deep")
         if isinstance(value, dict):
-            found += value.items()
+            found += [(str(inner), entry, 0) for inner, entry in value.items()]
         elif isinstance(value, list | tuple):
-            found += [(key, entry) for entry in value]
+            found += [(key, entry, depth + 1) for entry in value]
 
 
 def _check_class(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
     name, module = config.get("class_name"), config.get("module")
-    registered = config.get("registered_name")
-    if name == "__keras_tensor__":  # Where a layer of a functional model takes its input from.
-        return
+    name_in_registry = config.get("registered_name", name)
     if name == "function":
         function = config.get("config")
-        own = module == "builtins" and function in _ACTIVATIONS and registered in (None, function)
-        if not own and _registered(function, custom_objects) is None:
+        found, ours = _in_registry(function), registered(function, custom_objects)
+        own = module == "builtins" and function in _ACTIVATIONS and name_in_registry in (None, function)
+        if not (ours is found if found is not None else own or ours is not None):
             raise _refused(f"function {function!r} of module {module!r}", function)
         return
-    # Keras finds classes without a module in its oldest format, which takes bytecode.
+    # What Keras finds in its registry goes before what the module says. Without a module it takes its oldest format,
+    # which has bytecode.
+    found, ours = _in_registry(name_in_registry), registered(name_in_registry, custom_objects)
     known = isinstance(name, str) and "module" in config and not config.get("compile_config")
     own = isinstance(module, str) and name in CLASSES.get(module.removeprefix("tf_"), ())
-    if not known or not (own or isinstance(_registered(registered, custom_objects), type)):
-        raise _refused(f"class {name!r} of module {module!r}", registered or name)
+    permitted = ours is found if found is not None else own or ours is not None
+    if not known or not permitted or not (own or isinstance(ours, type)):
+        raise _refused(f"class {name!r} of module {module!r}", name_in_registry or name)
+    if name == "Functional":
+        _check_order(config.get("config"))
 
 
-def _registered(name: Any, custom_objects: Mapping[str, Any] | None) -> Any:
-    return tf_keras.saving.get_registered_object(name, custom_objects) if isinstance(name, str) else None
+def _check_order(config: Any) -> None:
+    """Raises ValueError unless each layer of a functional model has its inputs: Keras would look for them for ever."""
+    layers = config.get("layers") if isinstance(config, dict) else None
+    graph: dict[tuple[str, int], set[tuple[str, int]]] = {}
+    for layer in layers if isinstance(layers, list) else ():
+        nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else None
+        if not isinstance(nodes, list) or not isinstance(layer.get("name"), str):
+            raise ValueError("a functional model has a layer without `name` or `inbound_nodes`")
+        if layer.get("class_name") == "InputLayer":
+            nodes = [[]]
+        for number, node in enumerate(nodes, _has_input(layer.get("config"))):
+            lists = [value for _, value in walk(node) if isinstance(value, list)]
+            graph[layer["name"], number] = {
+                (value[0], value[1])
+                for value in lists
+                if len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int)
+            }
+    try:
+        order = list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        raise ValueError("a functional model has layers that wait for each other") from error
+    if len(order) > len(graph):
+        raise ValueError(f"a functional model has no layers {sorted(set(order) - graph.keys())}")
+
+
+def _has_input(config: Any) -> bool:
+    """Whether this is a model with an input of its own, which Keras counts as its first node."""
+    layers = config.get("layers") if isinstance(config, dict) else None
+    first = layers[0] if isinstance(layers, list) and layers else None
+    return isinstance(first, dict) and first.get("class_name") == "InputLayer"
+
+
+def _in_registry(name: Any) -> Any:
+    """Returns what Keras itself would take for this name before it looks at the module."""
+    return tf_keras.saving.get_registered_object(name) if isinstance(name, str) else None
 
 
 def _refused(what: str, name: Any) -> ValueError:

@@ -28,6 +28,9 @@ _BIJECTORS = frozenset(
     "SoftClip Softplus Softsign Square Tanh WeibullCDF".split()
 )
 
+_LIBRARIES = ("keras", "tensorflow", "tensorflow_probability", "tf_keras", "tfp_realnvp")
+_OURS_IN_KERAS = ("tfp_realnvp>Adam",)
+
 _ours: dict[str, type] = {}
 
 
@@ -50,19 +53,34 @@ def name_of(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
+def registered(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """Returns what the user has registered with Keras or passed as `custom_objects` by this name, or None.
+
+    Libraries register classes too, among them TFP's `DistributionLambda`, which unpickles a string: these don't count.
+    """
+    if not isinstance(name, str):
+        return None
+    if custom_objects and name in custom_objects:
+        return custom_objects[name]
+    found = tf_keras.saving.get_registered_object(name)
+    library = str(getattr(found, "__module__", "")).partition(".")[0] in _LIBRARIES
+    registered_globally = tf_keras.saving.get_custom_objects().get(name) is found
+    return None if library and registered_globally and name not in _OURS_IN_KERAS else found
+
+
 def class_of(name: Any, custom_objects: Mapping[str, type]) -> type:
     """Returns the class of a name in a description.
 
     Args:
       name: what the description says.
-      custom_objects: dict, name to class, that goes before all other classes, as does Keras' own registry.
+      custom_objects: dict, name to class, that goes before all other classes, as does what the user has registered.
 
     Raises:
       ValueError: for a class that isn't known.
     """
     if not isinstance(name, str):
         raise ValueError(f"class {name!r} is not known: it must be a name")
-    found = tf_keras.saving.get_registered_object(name, custom_objects) or _ours.get(name) or _plain(name)
+    found = registered(name, custom_objects) or _ours.get(name) or _plain(name)
     if not isinstance(found, type):
         reason = "takes more than plain data" if name in _tfp_classes() else "is not known"
         raise ValueError(f"class {name!r} {reason}: pass `custom_objects`={{{name!r}: the class}} if you trust it")

@@ -14,15 +14,16 @@ from tfp_realnvp.checks import check_finite
 from tfp_realnvp.saving.atomic import written_whole
 from tfp_realnvp.saving.description import describe, rebuild
 from tfp_realnvp.saving.export import export_saved_model
+from tfp_realnvp.saving.hdf5 import check_weights_file
 from tfp_realnvp.saving.keras_objects import check_keras_object
 from tfp_realnvp.saving.versions import listed, versions
 from tfp_realnvp.training.callbacks import check_filepath
 from tfp_realnvp.training.likelihood_model import LEGACY, LikelihoodModel
 
-# What a NAME.keras may build; Keras reads its weights, by whose size it could be judged, only later. The paper's
-# largest flow has 1,204 variables of 0.4 GB. A larger model is built in Python, and gets the file's weights by
-# `load_weights`.
-_MOST_VARIABLES, _MOST_BYTES = 2**13, 2**30
+# What the distribution of a NAME.keras may build, and averages and an optimizer's slots as much again each; Keras reads
+# the weights, by whose size it could be judged, only later. The paper's largest flow has 1,204 variables of 0.39 GB. A
+# larger model is built in Python, and gets the file's weights by `load_weights`.
+_MOST_VARIABLES, _MOST_BYTES = 2**13, 2**29
 
 
 class ModelFiles(LikelihoodModel):
@@ -87,12 +88,17 @@ class ModelFiles(LikelihoodModel):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Does nothing: all variables exist already. Keras would call the model with a shape from the file."""
 
+    def load_own_variables(self, store: Any) -> None:
+        """As in Keras, which begins with this call; the whole file is checked here, before any of it is read."""
+        check_weights_file(store)
+        super().load_own_variables(store)
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as before; Keras leaves that to models with a `compile` of their own."""
         try:
             check_keras_object(config)
             self.compile(**tf_keras.saving.deserialize_keras_object(config))
-        except (AttributeError, TypeError, ValueError) as error:
+        except Exception as error:  # Keras raises nearly anything for a configuration that is wrong.
             raise ValueError(
                 f"`compile_config` of the file: {listed(versions())} compiles no FlowModel by it ({error}); load it "
                 "with `compile=False`, and compile the model yourself."
