@@ -43,7 +43,7 @@ def test_facts(trained, experiment):
         " | 200 (all 200: last 200) | `python -m examples.train --run_dir=DIR` |",
         "- train: these weights were not evaluated; `python -m examples.evaluate --run=runs/it --split=train`",
         "CC BY 4.0",
-        "65,536 images of 8x8x1",
+        "8,192 images of 8x8x1",
         "Nalisnick",
     ):
         assert fact in text, fact

@@ -37,10 +37,8 @@ def images():
 
 @pytest.fixture(scope="module")
 def ports(images, tmp_path_factory):
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        serve(export_saved_model(images, tmp_path_factory.mktemp("export")), "realnvp") as (rpc, rest),
-    ):
+    export = export_saved_model(images, tmp_path_factory.mktemp("export"), max_values=2**21)
+    with pytest.MonkeyPatch.context() as patch, serve(export, "realnvp") as (rpc, rest):
         for name in ("no_proxy", "NO_PROXY"):
             patch.setenv(name, "127.0.0.1")
         yield {"localhost:8500": f"127.0.0.1:{rpc}", "localhost:8501": f"127.0.0.1:{rest}"}

@@ -63,7 +63,8 @@ def test_the_summary_counts_all_variables():
     groups = [line.split() for line in lines if "VariableGroup" in line]
     couplings = [f"level_0.checkerboard_{i}" for i in range(3)] + [f"level_0.channel_{i}" for i in range(3)]
     couplings += [f"level_1.checkerboard_{i}" for i in range(4)]
-    assert sorted(words[0].split(".", 1)[1] for words in groups) == sorted(couplings)
+    bijectors = couplings + [f"{coupling}.output_norm.statistics" for coupling in couplings]
+    assert sorted(words[0].split(".", 1)[1] for words in groups) == sorted(bijectors)
     assert sum(int(words[-1].replace(",", "")) for words in groups) == sum(
         v.shape.num_elements() for v in distribution.variables
     )
