@@ -47,7 +47,7 @@ def test_the_metadata_are_those_of_a_package_index(wheel):
     metadata = email.message_from_bytes(archive.read(name))
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     names = sorted(re.match(r"[\w-]+", line).group().replace("_", "-") for line in required)
-    assert names == ["numpy", "setuptools", "tensorflow", "tensorflow-probability", "tf-keras"]
+    assert names == ["h5py", "numpy", "setuptools", "tensorflow", "tensorflow-probability", "tf-keras"]
     assert {"serving", "examples", "test", "cuda"} == set(metadata.get_all("Provides-Extra"))
     assert "Typing :: Typed" in metadata.get_all("Classifier")
     assert metadata["Keywords"]
