@@ -36,22 +36,19 @@ def restore(run, checkpoint, path):
     Raises:
       ValueError: if the checkpoint can't be read, or was written by a run of another identity.
     """
-    remedy = f"to train anew, name another `run_dir` or delete {run.directory}"
     try:
         reader = tf.train.load_checkpoint(path)
         name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
-        if not reader.has_tensor(name):
-            raise _Foreign(f"checkpoint {path} was not written by examples.train; {remedy}.")
-        saved = json.loads(reader.get_tensor(name).decode())
-    except _Foreign as error:
-        raise ValueError(str(error)) from None
+        saved = json.loads(reader.get_tensor(name).decode()) if reader.has_tensor(name) else None
     except _DAMAGE as error:
         raise ValueError(f"checkpoint {path} can't be read: {error}; it is damaged. {_advice(run, path)}.") from error
+    if saved is None:
+        raise ValueError(f"checkpoint {path} was not written by examples.train; {_remedy(run)}.")
     then, now = (run_lib.without_versions(identity) for identity in (saved, run.identity))
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     if changed:
         changes = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in changed)
-        raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {remedy}.")
+        raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {_remedy(run)}.")
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
     except (*_DAMAGE, AssertionError) as error:
@@ -84,10 +81,6 @@ def tidy(run, manager, step):
                 path.unlink()
 
 
-class _Foreign(Exception):
-    """A checkpoint of another program."""
-
-
 def _steps(directory):
     """Returns the sorted steps of the checkpoints in a directory."""
     found = (re.fullmatch(r"step-(\d+)\.index", path.name) for path in directory.glob("step-*.index"))
@@ -112,7 +105,7 @@ def _intact(directory, other_than=""):
 
 def _pointer_error(run):
     pointer, intact = run.checkpoints / "checkpoint", _intact(run.checkpoints)
-    remedy = f"name another `run_dir`, or delete {run.directory}, to train anew"
+    remedy = _remedy(run)
     if not intact:
         return ValueError(f"{pointer} is missing or damaged, and no checkpoint beside it is intact; {remedy}.")
     line = f'model_checkpoint_path: "{intact[0]}"'
@@ -124,9 +117,13 @@ def _pointer_error(run):
 
 def _advice(run, path):
     """Returns advice: to go on from the newest intact checkpoint but `path`, if there is one, or else to train anew."""
-    remedy = f"to train anew, name another `run_dir` or delete {run.directory}"
+    remedy = _remedy(run)
     intact = _intact(run.checkpoints, other_than=pathlib.Path(path).name)
     if not intact:
         return remedy[0].upper() + remedy[1:]
     pointer = pathlib.Path(path).parent / "checkpoint"
     return f"To go on from {intact[0]}, make it the model_checkpoint_path in {pointer}; or {remedy}"
+
+
+def _remedy(run):
+    return f"to train anew, name another `run_dir` or delete {run.directory}"

@@ -197,12 +197,12 @@ def main(argv):
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
     try:
-        run(strategy, opened)
+        train_and_report(strategy, opened)
     finally:
         lock.release()
 
 
-def run(strategy, opened):
+def train_and_report(strategy, opened):
     """Trains, evaluates, and prints where everything is; ends the program at a stop or an error."""
     config, run, manager = opened.config, opened.run, opened.manager
     began, first_step = time.time(), opened.step

@@ -164,16 +164,10 @@ def rebuild(
 
 def _count(description: Any, most: int, most_bytes: int) -> None:
     """Raises ValueError if what numbers in a description lead to is more, but for Keras layers, without making it."""
-    pending = [description]
     with limited_variables(most, most_bytes, make=False):
-        while pending:
-            part = pending.pop()
+        for _, part in walk(description):
             if isinstance(part, dict) and part.get("class") in ("Variable", *_SIZED):
                 build(part)
-            elif isinstance(part, dict):
-                pending += part.values()
-            elif isinstance(part, list):
-                pending += part
 
 
 def check_rebuilds(distribution: tfp.distributions.Distribution, description: Any) -> None:

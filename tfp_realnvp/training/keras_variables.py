@@ -14,7 +14,7 @@ from tfp_realnvp.runtime.running_statistics import RunningStatistics
 class VariableGroup(tf_keras.layers.Layer):
     """Shows variables that a `tf.Module` owns to Keras, whose `summary` and HDF5 files know layers only.
 
-    Its `trainable` freezes them: see `freeze`.
+    Its `trainable` freezes them: see `frozen_variables`.
     """
 
     def __init__(self, variables: list[tf.Variable], name: str) -> None:
