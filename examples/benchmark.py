@@ -12,12 +12,13 @@ import sys
 import tempfile
 
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import experiment
 from examples.benchmarks import compiled, feed, first_step, operations, speed
+from examples.settings import Settings
 
 _PARTS = ("speed", "start", "input", "xla", "operations")
 
@@ -56,7 +57,7 @@ def measure():
     if "input" in FLAGS.part:
         sources = config_lib.Sources(FLAGS.data_dir, conditional=FLAGS.conditional)
         with tempfile.TemporaryDirectory() as nowhere:  # No run is written.
-            opened = experiment.open_experiment(experiment.Settings(FLAGS.config, sources), nowhere)
+            opened = experiment.open_experiment(Settings(FLAGS.config, config.values, sources), config, nowhere)
         found = feed.measure(opened, batch_size, FLAGS.seconds)
         yield "input", found, feed.table(found)
         del opened
@@ -89,4 +90,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main)

@@ -16,10 +16,11 @@ import time
 
 import numpy as np
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from examples import command as command_lib
-from examples import data, experiment, exporting
+from examples import config_flag, data, experiment, exporting
+from examples.models import count_parameters
 from tfp_realnvp import bits_per_dim, dequantize, quantize
 
 _STARTS = 3
@@ -27,6 +28,7 @@ _FEWEST_TURNS = 5
 
 FLAGS = flags.FLAGS
 command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
+config_flag.define_file()
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 flags.DEFINE_integer("batch_size", 64, "Images per request.", lower_bound=1)
 flags.DEFINE_float("seconds", 60.0, "For how long scores, and then samples, are measured.", lower_bound=0.1)
@@ -147,9 +149,9 @@ def measure(opened, batch_size, seconds):
         pairs = calls(distribution, opened.images.levels, tf.saved_model.load(str(folder)), request)
         speed = {name: rates(pair, batch_size, seconds) for name, pair in pairs.items()}
     return {
-        "config": opened.settings.config,
+        "config": opened.settings.name,
         "batch_size": batch_size,
-        "parameters": experiment.count_parameters(opened.model),
+        "parameters": count_parameters(opened.model),
         "seconds_to_export": exported,
         "seconds_to_start": {name: statistics.median(s[name] for s in starts) for name in starts[0]},
         "images_per_second": speed,
@@ -185,11 +187,11 @@ def report(figures):
 def main(argv):
     command_lib.begin(argv)
     with command_lib.errors_in_one_line("stopped; no measurement was finished"):
-        figures = measure(experiment.open_run(FLAGS.run, FLAGS.data_dir), FLAGS.batch_size, FLAGS.seconds)
+        figures = measure(experiment.open_run(FLAGS.run, FLAGS.data_dir, FLAGS.config), FLAGS.batch_size, FLAGS.seconds)
         if FLAGS.json:
             pathlib.Path(FLAGS.json).write_text(json.dumps(figures, indent=1) + "\n")
     print(report(figures))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main)

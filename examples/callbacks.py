@@ -1,92 +1,17 @@
-"""Keras callbacks for training: progress, log, checkpoints and sheets of samples, one job each."""
+"""Keras callbacks for training that write files: checkpoints and sheets of samples."""
 
 import contextlib
-import math
 import os
 import pathlib
 import signal
-import sys
 import time
 
 import tensorflow as tf
 import tf_keras
 
 from examples import plots
-from examples import run as run_lib
+from examples.logs import step_of
 from tfp_realnvp import quantize
-
-
-class Progress(tf_keras.callbacks.Callback):
-    """Prints bits/dim and the time left after each interval; on a terminal also a bar over the whole training."""
-
-    def __init__(self, start, steps):
-        super().__init__()
-        self._start, self._steps = start, steps
-        self._began = time.time()
-        terminal = sys.stdout.isatty()
-        self._bar = tf_keras.utils.Progbar(steps - start, stateful_metrics=["bits_per_dim"]) if terminal else None
-
-    def on_train_batch_end(self, batch, logs=None):
-        if self._bar is not None:
-            self._bar.update(step_of(self.model) - self._start, [("bits_per_dim", logs["bits_per_dim"])])
-
-    def on_epoch_end(self, epoch, logs=None):
-        step = step_of(self.model)
-        line = f"step {step}/{self._steps}: train {logs['bits_per_dim']:.3f}, held out {logs['val_bits_per_dim']:.3f}"
-        left = ""
-        if step > self._start:
-            minutes = (time.time() - self._began) / (step - self._start) * (self._steps - step) / 60
-            left = f"; {minutes:.1f} min left"
-        print(f"{'' if self._bar is None else chr(10)}{line} bits/dim{left}", flush=True)
-
-
-class LossLog(tf_keras.callbacks.Callback):
-    """Writes one CSV row per interval.
-
-    The checkpoints hold the rows before theirs, so that a log which is damaged or lost is written again. The row of a
-    checkpoint's own step is made after it; if the log does not have it, the interval is to be ended once more.
-    """
-
-    FIELDS = ("step", "loss", "bits_per_dim", "val_loss", "val_bits_per_dim")
-
-    def __init__(self, path, saved, start):
-        """Writes the log as it was at step `start`.
-
-        Args:
-          path: `pathlib.Path` of the log.
-          saved: string variable of a checkpoint, the rows.
-          start: the step that training resumes from.
-        """
-        super().__init__()
-        self._path, self._saved = path, saved
-        self._rows = [row for row in saved.numpy().decode().splitlines() if _step_of_row(row) < start]
-        own = [row for row in _lines(path) if _step_of_row(row) == start]
-        self.has_start = bool(own)
-        self._write(own[:1])
-
-    def on_epoch_end(self, epoch, logs=None):
-        self._write([",".join([str(step_of(self.model)), *(repr(float(logs[name])) for name in self.FIELDS[1:])])])
-
-    def _write(self, rows):
-        self._rows += rows
-        text = "".join(f"{row}\n" for row in self._rows)
-        self._saved.assign(text)
-        run_lib.write(self._path, f"{','.join(self.FIELDS)}\n{text}")
-
-
-def _lines(path):
-    """Returns the lines of a log, none if it can't be read."""
-    return path.read_bytes().decode(errors="replace").splitlines() if path.is_file() else []
-
-
-def _step_of_row(row):
-    """Returns the step of a row, -1 for the head and for a line that is no whole row."""
-    step, *values = row.split(",")
-    try:
-        whole = len(values) == len(LossLog.FIELDS) - 1 and all(math.isfinite(float(value)) for value in values)
-        return int(step) if whole else -1
-    except ValueError:
-        return -1
 
 
 class Checkpoints(tf_keras.callbacks.Callback):
@@ -220,8 +145,3 @@ class SampleSheets(tf_keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.write()
-
-
-def step_of(model):
-    """Returns how many training steps a model has taken."""
-    return int(model.optimizer.iterations.numpy())

@@ -10,7 +10,7 @@ import tensorflow as tf
 from examples import run as run_lib
 
 # What reading a damaged checkpoint raises; IndexError: a file ends early.
-_DAMAGE = (tf.errors.OpError, IndexError, UnicodeDecodeError, ValueError)
+DAMAGE = (tf.errors.OpError, IndexError, UnicodeDecodeError, ValueError)
 _FILE = re.compile(r"step-(\d+)\.(index|data-\d+-of-\d+)")
 
 
@@ -18,7 +18,7 @@ def manager(run, checkpoint):
     """Returns the `tf.train.CheckpointManager` of a run; raises ValueError if what names its checkpoints is damaged."""
     try:
         found = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
-    except _DAMAGE as error:  # The file `checkpoint` is no text.
+    except DAMAGE as error:  # The file `checkpoint` is no text.
         raise _pointer_error(run) from error
     if found.latest_checkpoint is None and any(_steps(run.checkpoints)):  # Step 0 is made again as it was.
         raise _pointer_error(run)
@@ -37,26 +37,51 @@ def restore(run, checkpoint, path):
       ValueError: if the checkpoint can't be read, or was written by a run of another identity.
     """
     try:
-        reader = tf.train.load_checkpoint(path)
-        name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
-        saved = json.loads(reader.get_tensor(name).decode()) if reader.has_tensor(name) else None
-    except _DAMAGE as error:
+        saved = identity_in(path)
+    except DAMAGE as error:
         raise ValueError(f"checkpoint {path} can't be read: {error}; it is damaged. {_advice(run, path)}.") from error
-    if saved is None:
+    if not saved:
         raise ValueError(f"checkpoint {path} was not written by examples.train; {_remedy(run)}.")
-    then, now = (run_lib.without_versions(identity) for identity in (saved, run.identity))
+    then, now = (_flat(run_lib.without_versions(identity)) for identity in (saved, run.identity))
     changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
     if changed:
         changes = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in changed)
-        raise ValueError(f"checkpoint {path} is of another run ({changes}); undo that, or, {_remedy(run)}.")
+        raise ValueError(
+            f"checkpoint {path} is of another run ({changes}); undo that, or, for a new run that begins with these "
+            f"weights, name another `run_dir` and add --init_from={run.directory}, or, {_remedy(run)}."
+        )
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
-    except (*_DAMAGE, AssertionError) as error:
+    except (*DAMAGE, AssertionError) as error:
         first = str(error).strip().split("\n")[0]
         raise ValueError(f"checkpoint {path} can't be restored: {first}. {_advice(run, path)}.") from error
     checkpoint.identity.assign(json.dumps(run.identity))
     then, now = saved.get("versions", {}), run.identity["versions"]
     return ", ".join(f"{k} {then.get(k)} there, {now[k]} now" for k in now if now[k] != then.get(k))
+
+
+def _flat(identity):
+    """Returns an identity with the values of the dicts in it, e.g. `flow.width`, so that changes are named singly."""
+    flat: dict = {}
+    for name, value in identity.items():
+        flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def identity_in(path):
+    """Returns the identity of the run that wrote a checkpoint, empty if it was not written by `examples.train`.
+
+    Raises:
+      One of `DAMAGE`: if the checkpoint can't be read.
+    """
+    reader = tf.train.load_checkpoint(path)
+    name = "identity/.ATTRIBUTES/VARIABLE_VALUE"
+    return json.loads(reader.get_tensor(name).decode()) if reader.has_tensor(name) else {}
+
+
+def step_of_path(path):
+    """Returns the step in the path of a checkpoint."""
+    return int(pathlib.Path(path).name.removeprefix("step-"))
 
 
 def tidy(run, manager, step):
@@ -76,7 +101,7 @@ def tidy(run, manager, step):
     for path in run.checkpoints.iterdir():
         name = path.name.partition(".")[0]
         if _FILE.fullmatch(path.name) and name not in known:
-            later = int(name.removeprefix("step-")) > step
+            later = step_of_path(name) > step
             if later or not path.with_name(f"{name}.index").exists():
                 path.unlink()
 
@@ -96,7 +121,7 @@ def _intact(directory, other_than=""):
             reader = tf.train.load_checkpoint(str(path))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)
-        except _DAMAGE:
+        except DAMAGE:
             continue
         if path.name != other_than:
             names.append(path.name)

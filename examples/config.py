@@ -1,20 +1,20 @@
 """What a training run is: its data, its flow, how long and how fast it learns."""
 
+import copy
 import dataclasses
 import importlib
+import importlib.util
 import os
+import pathlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from examples import configs
 from examples.data import ImageData
 from examples.data.image_data import check_int
 
-# The paper's flow for images of 64x64: about 96 million parameters.
-PAPER_64 = {"num_scales": 5, "width": 32, "residual_blocks": 2}
-# A flow for small colour images on two CPU cores.
-SMALL_FLOW = {"num_scales": 3, "width": 32, "residual_blocks": 2, "compute_dtype": "bfloat16"}
+_FILE_ENDING = ".py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +33,41 @@ class Sources:
                 object.__setattr__(self, name, os.path.abspath(path))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
+class Flow:
+    """The arguments of `RealNVPImage`, which says what they mean; channels, levels and conditioning are the data's."""
+
+    num_scales: int = 2
+    width: int = 64
+    residual_blocks: int = 8
+    preset: str = "released"
+    squash: str | None = None
+    shift_first: bool | None = None
+    running_average: bool | None = None
+    additive: bool = False
+    batch_norm: bool = True
+    momentum: float = 0.9
+    compute_dtype: str | None = None
+    recompute_gradients: bool = False
+
+
+def paper_64():
+    """Returns the paper's flow for images of 64x64: about 96 million parameters."""
+    return Flow(num_scales=5, width=32, residual_blocks=2)
+
+
+def small_flow():
+    """Returns a flow for small colour images on two CPU cores."""
+    return Flow(num_scales=3, width=32, residual_blocks=2, compute_dtype="bfloat16")
+
+
+@dataclasses.dataclass
 class Config:
-    """One experiment.
+    """One experiment. Every field but `load` can be set on the command line: --config.steps=100 --config.flow.width=64.
 
     Attributes:
       load: function from `Sources` to `ImageData`, which has conditioning if the sources ask for it.
-      flow: arguments of `RealNVPImage`; channels and levels come from the data.
+      flow: the flow.
       steps: training steps.
       evaluations: how often in training held-out bits/dim, a sheet of samples and a checkpoint are made.
       batch_size: images per step, over all replicas.
@@ -56,7 +84,7 @@ class Config:
     """
 
     load: Callable[[Sources], ImageData]
-    flow: Mapping[str, Any]
+    flow: Flow
     steps: int
     evaluations: int
     batch_size: int = 64
@@ -71,9 +99,16 @@ class Config:
     image_shape: tuple[int, int, int] | None = None
     levels: int = 256
 
-    def __post_init__(self):
+    def check(self):
+        """Raises ValueError for a value that is out of range, or none where there must be one; see also `FlowModel`."""
         for name in ("steps", "evaluations", "batch_size", "steps_per_execution"):
             check_int(name, getattr(self, name), 1, "see `examples.config.Config`")
+        for name in ("validation_images", "test_images"):
+            if getattr(self, name) is not None:
+                check_int(name, getattr(self, name), 1, "or None for all")
+        rate = self.learning_rate
+        if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < float("inf"):
+            raise ValueError(f"`learning_rate`={rate!r}: must be a finite number above 0, e.g. 1e-3.")
 
     def check_images(self, images):
         """Raises ValueError if an `ImageData` can't be trained on; this is called before a model is built."""
@@ -84,17 +119,17 @@ class Config:
                 f"`image_shape`={self.image_shape} and `levels`={self.levels}: must be those of the images, {found[0]} "
                 f"and {found[1]}; correct them in the config."
             )
-        divisor = 2 ** (self.flow.get("num_scales", 1) - 1)
+        divisor = 2 ** (max(1, self.flow.num_scales) - 1)  # The flow refuses less than 1.
         if height % divisor or width % divisor:
             raise ValueError(
                 f"the images are {height}x{width}: height and width must be divisible by 2 ** (num_scales - 1) = "
                 f"{divisor}; for --config=folder choose another --image_size, e.g. "
-                f"--image_size={max(1, min(height, width) // divisor) * divisor}, else lower `num_scales`."
+                f"--image_size={max(1, min(height, width) // divisor) * divisor}, else lower --config.flow.num_scales."
             )
         if len(images.train) < self.batch_size:
             raise ValueError(
                 f"`batch_size`={self.batch_size}: must be at most the number of training images, {len(images.train)}; "
-                "add images, or lower it in the config."
+                "add images, or lower it: --config.batch_size=N."
             )
 
     @property
@@ -102,14 +137,83 @@ class Config:
         """Steps between evaluations."""
         return max(1, self.steps // self.evaluations)
 
+    @property
+    def values(self):
+        """A dict for JSON of all fields but `load`; that of `flow` holds those of the flow."""
+        fields = {f.name: copy.copy(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "load"}
+        return {**fields, "flow": dataclasses.asdict(self.flow)}
+
+
+def from_values(values, load=None):
+    """Returns the `Config` of these `Config.values`, which may come from a file.
+
+    Args:
+      values: dict.
+      load: that of the config; None if nothing is to be loaded by it.
+
+    Raises:
+      ValueError: unless the values are of exactly the fields of a config, or one is out of range.
+    """
+    fields = {**values, "flow": Flow(**_only(Flow, values["flow"]))}
+    if isinstance(fields["image_shape"], list):  # JSON knows no tuples.
+        fields["image_shape"] = tuple(fields["image_shape"])
+    config = Config(load=load, **_only(Config, fields, without="load"))
+    config.check()
+    return config
+
+
+def _only(cls, values, without=None):
+    """Returns `values`; raises ValueError unless their names are those of the fields of a dataclass."""
+    names = {field.name for field in dataclasses.fields(cls)} - {without}
+    if set(values) != names:
+        differing = ", ".join(sorted(set(values) ^ names))
+        raise ValueError(f"its values of a {cls.__name__} lack these, or have them too many: {differing}")
+    return values
+
 
 def names():
-    """Returns the sorted names of all configs."""
+    """Returns the sorted names of all configs of this project."""
     return sorted(module.name for module in pkgutil.iter_modules(configs.__path__))
 
 
+def is_file(name):
+    """Whether this is the path of a config of the user's own, and no name of a config of this project."""
+    return name.endswith(_FILE_ENDING)
+
+
 def get(name):
-    """Returns the config of examples/configs/NAME.py; raises ValueError for an unknown name."""
+    """Returns what `get_config` of examples/configs/NAME.py returns, or of a file of the user's own, which is run.
+
+    Args:
+      name: str, one of `names()`, or a path that ends in .py.
+
+    Raises:
+      ValueError: for an unknown name, or a file that makes no `Config`.
+    """
+    if is_file(name):
+        return _from_file(pathlib.Path(name).expanduser())
     if name not in names():
-        raise ValueError(f"`config`={name!r}: must be one of {', '.join(names())}; each is a file in examples/configs.")
-    return importlib.import_module(f"examples.configs.{name}").CONFIG
+        raise ValueError(
+            f"`config`={name!r}: must be one of {', '.join(names())}, each a file in examples/configs, or the path of "
+            "a file of your own, which ends in .py."
+        )
+    return importlib.import_module(f"examples.configs.{name}").get_config()
+
+
+def _from_file(path):
+    what = f"`config`={str(path)!r}"
+    if not path.is_file():
+        raise ValueError(f"{what}: there is no such file; name one that defines `get_config()`.")
+    spec: Any = importlib.util.spec_from_file_location("own_config", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config()
+    except Exception as error:  # The user's own program may raise anything.
+        raise ValueError(f"{what}: its `get_config()` fails: {type(error).__name__}: {error}.") from error
+    if not isinstance(config, Config) or not isinstance(config.flow, Flow):
+        raise ValueError(
+            f"{what}: its `get_config()` returned {config!r}: must be an `examples.config.Config` whose `flow` is an "
+            "`examples.config.Flow`; begin with that of one of examples/configs."
+        )
+    return config

@@ -10,10 +10,10 @@ import io
 import json
 
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from examples import command as command_lib
-from examples import evaluation, experiment
+from examples import config_flag, evaluation, experiment
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
@@ -32,6 +32,7 @@ flags.DEFINE_integer(
     "recalibrate", 0, "Estimate batch norms' running statistics anew from this many training images.", lower_bound=0
 )
 flags.DEFINE_bool("per_image", False, "Also write the values per image, to per_image_SPLIT.csv.")
+config_flag.define_file()
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
@@ -45,7 +46,7 @@ def _csv_text(per_image):
 
 def _evaluate():
     """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
-    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir)
+    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir, FLAGS.config)
     run_lib.check_writable("run", FLAGS.run)
     try:
         result, per_image = evaluation.evaluate(
@@ -78,4 +79,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main)

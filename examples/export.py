@@ -11,15 +11,16 @@ import pathlib
 import shlex
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from examples import command as command_lib
-from examples import experiment, exporting, model_card
+from examples import config_flag, experiment, exporting, model_card
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
 command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
 command_lib.define_path("directory", "Directory of the versions of the model. Default: export/ of the run.")
+config_flag.define_file()
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
@@ -34,7 +35,7 @@ def _check_directory(directory):
 def _export():
     """Exports what the flags name; returns a report for the terminal."""
     directory = pathlib.Path(FLAGS.directory or pathlib.Path(FLAGS.run) / "export")
-    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir)
+    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir, FLAGS.config)
     _check_directory(directory)
     command = f"python -m examples.export {shlex.join(sys.argv[1:])}"
     card = model_card.model_card(opened, FLAGS.run, command)
@@ -73,4 +74,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main)

@@ -1,10 +1,12 @@
 """The model card of an exported run: Markdown for whoever is sent the weights alone."""
 
 import math
+import pathlib
 import shlex
 
-from examples import evaluation, experiment, exporting, results
+from examples import evaluation, exporting, results
 from examples import run as run_lib
+from examples.models import count_parameters
 from examples.versions import versions
 
 CHECK = "check before use"
@@ -100,18 +102,29 @@ def _model(opened, command):
     weights = "averaged" if config.averaging else "last"
     minutes = float(opened.manager.checkpoint.seconds.numpy()) / 60
     facts = {
-        "config": f"`{settings.config}`",
-        "preset": config.flow.get("preset", "released"),
-        "flow": ", ".join(f"{name} {value}" for name, value in config.flow.items() if name != "preset"),
-        "parameters": f"{experiment.count_parameters(opened.model):,}",
+        "config": f"`{settings.name}`",
+        "flow": _listed(config.values["flow"]),
+        "parameters": f"{count_parameters(opened.model):,}",
         "weights": f"{weights}, of step {opened.step:,} of {config.steps:,}",
         "training": f"{opened.step * config.batch_size:,} images seen in batches of {config.batch_size}, "
         f"{minutes:,.1f} min, seed {settings.seed}",
+        "values of the training": _listed({k: v for k, v in config.values.items() if k != "flow"}),
+        "began with": _first_weights(settings.init_from),
         "trained by": f"`{results.portable(settings.command)}`",
         "exported by": f"`{results.portable(command)}`",
         "exported with": ", ".join(f"{name} {version}" for name, version in versions().items()),
     }
     return _table(facts)
+
+
+def _listed(values):
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _first_weights(source):
+    if source is None:
+        return "random weights"
+    return f"the {source.weights} weights of step {source.step:,} of another run, {pathlib.Path(source.run).name}"
 
 
 def _quality(opened, run):
@@ -129,11 +142,11 @@ def _quality(opened, run):
         rows.append(
             [split, f"{_number(result)}, {draws}", bound, of_images, f"`{results.portable(result['command'])}`"]
         )
-        gap = result.get("training_mode_gap") or 0.0
-        if not abs(gap) <= evaluation.LARGEST_GAP:  # NaN is warned of too.
+        if not evaluation.statistics_fit(result):
             notes.append(
                 "- With the statistics of their batch, as in training, bits/dim of training images differs by "
-                f"{gap:+.3f}: the running statistics don't fit the weights, and numbers and samples may mean nothing."
+                f"{result['training_mode_gap']:+.3f}: the running statistics don't fit the weights, and numbers and "
+                "samples may mean nothing."
             )
     text = [] if len(rows) == 2 else [_rows(rows), "", "± is the standard error over images.", ""]
     if len(rows) > 2 and not opened.images.whole:

@@ -2,7 +2,8 @@
 
     python -m examples.results [DIR ...]
 
-It reads every result_*.json at any depth below the directories; if none is named, below runs.
+It reads every result_*.json at any depth below the directories; if none is named, below runs. Nothing here imports
+TensorFlow, so that the table appears at once.
 """
 
 import itertools
@@ -12,9 +13,8 @@ import re
 import sys
 from typing import Any
 
-from absl import app
-
-from examples import json_files  # Nothing here imports TensorFlow, so that the table appears at once.
+from examples import command as command_lib
+from examples import json_files
 from examples import run as run_lib
 
 # Data set key -> the name of the data set, and the paper's bits/dim: test (train).
@@ -164,4 +164,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main)

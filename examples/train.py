@@ -1,9 +1,13 @@
 """Trains a Real NVP on images.
 
-    python -m examples.train --config=digits
+    python -m examples.train --config=digits [--config.FIELD=VALUE ...] [--config.flow.FIELD=VALUE ...]
 
-The same command, run again, resumes the training. It writes to --run_dir: samples_*.png and data.png, log.csv,
-tensorboard/, checkpoints/, and result_test.json with the bits/dim on the test images.
+A run is its config, data and seed: the same command, run again, resumes it, and more --config.steps train it on, unless
+the learning rate decays over the steps; anything else is a new run in another --run_dir, which may begin with the
+weights of this one, --init_from=RUN.
+
+It writes to --run_dir: samples_*.png and data.png, log.csv, tensorboard/, checkpoints/, and result_test.json with the
+bits/dim on the test images.
 """
 
 import functools
@@ -14,31 +18,45 @@ import sys
 import time
 
 import tensorflow as tf
-import tf_keras
-from absl import app, flags
+from absl import flags
 
 from examples import callbacks as cb
-from examples import checkpoints, evaluation, experiment, plots
+from examples import checkpoints, config_flag, evaluation, experiment, initial_weights, logs, plots
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import data as data_lib
 from examples import lock as lock_lib
 from examples import run as run_lib
+from examples.models import count_parameters
+from examples.settings import Settings
 from tfp_realnvp import quantize
 
 _SHEET = 64  # pictures on a sheet
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_lib.names())}.")
+_DEFAULT_CONFIG = "digits"
+config_flag.define(
+    _DEFAULT_CONFIG,
+    f"Experiment: one of {', '.join(config_lib.names())}, or a file of your own that defines get_config(). Its fields "
+    "are set by --config.steps=100 or --config.flow.width=64; an unknown one is answered with a list of all.",
+)
 command_lib.define_path("run_dir", "Directory of the run. Default: runs/NAME[_conditional].")
+command_lib.define_path(
+    "init_from",
+    "Directory of a run whose weights a new run begins with; schedule, batch size, and data of its shape may differ.",
+)
+flags.DEFINE_enum(
+    "init_weights",
+    "averaged",
+    ["averaged", "last"],
+    "Which weights of --init_from to take; a run without averages has the last.",
+)
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: TFDS's own.", remote=True)
 command_lib.define_path("folder", "Directory of pictures, for --config=folder.")
 flags.DEFINE_integer(
     "image_size", 32, "Side of the squares, in pixels, that the pictures of --folder are cut to.", lower_bound=1
 )
 flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes.")
-flags.DEFINE_integer("steps", None, "Training steps. Default: the config's.", lower_bound=1)
-flags.DEFINE_enum("preset", None, ["paper", "released"], "Variant of the flow. Default: the config's, or released.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_bound=0, upper_bound=2**32 - 1)
 flags.DEFINE_enum(
     "strategy",
@@ -46,12 +64,12 @@ flags.DEFINE_enum(
     ["default", "mirrored", "tpu"],
     "tf.distribute strategy: mirrored takes all GPUs of this machine.",
 )
-flags.DEFINE_bool(
-    "recompute_gradients",
-    None,
-    "Save memory at the price of longer steps, see RealNVPImage; may change when a run resumes. Default: the config's.",
-)
 flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
+
+
+def arrange(arguments):
+    """See `config_flag.arrange`."""
+    return config_flag.arrange(arguments, _DEFAULT_CONFIG)
 
 
 def make_strategy():
@@ -96,9 +114,9 @@ def train(opened, strategy):
     sheets = cb.SampleSheets(
         run.directory, run.tensorboard / "samples", count=len(pictures), seed=seed, conditioning=conditioning
     )
-    log = cb.LossLog(run.log, opened.manager.checkpoint.log, start)
-    tensorboard = tf_keras.callbacks.TensorBoard(str(run.tensorboard), write_graph=False)
-    callbacks = [cb.Progress(start, config.steps), log, saver, sheets, tensorboard]
+    log = logs.LossLog(run.log, opened.manager.checkpoint.log, start)
+    progress = logs.Progress(start, config.steps, config.batch_size)
+    callbacks = [progress, log, saver, sheets, logs.tensorboard(run.tensorboard, opened.settings)]
     for callback in callbacks:
         callback.set_model(model)
     held_out = data_lib.eval_batches(images.validation, config.batch_size, config.validation_images)
@@ -144,26 +162,29 @@ def finish_interval(model, held_out, callbacks, epoch):
       callbacks: list of those of `fit`.
       epoch: the number of the intervals that have ended.
     """
-    logs = {m.name: float(m.result()) for m in model.metrics}
-    logs |= {f"val_{name}": value for name, value in model.evaluate(held_out, return_dict=True, verbose=0).items()}
+    means = {m.name: float(m.result()) for m in model.metrics}
+    means |= {f"val_{name}": value for name, value in model.evaluate(held_out, return_dict=True, verbose=0).items()}
     for callback in callbacks:
-        callback.on_epoch_end(epoch - 1, logs)
+        callback.on_epoch_end(epoch - 1, means)
 
 
 def prepare():
     """Returns the strategy, the `Experiment` and the lock of its run; wrong flags raise their errors here."""
+    config, name = FLAGS.config, config_flag.name()
+    config.check()
     directory = run_lib.check_directory(
-        FLAGS.run_dir or pathlib.Path("runs") / (FLAGS.config + "_conditional" * FLAGS.conditional)
+        FLAGS.run_dir or pathlib.Path("runs") / (pathlib.Path(name).stem + "_conditional" * FLAGS.conditional)
     )
     sources = config_lib.Sources(FLAGS.data_dir, FLAGS.folder, FLAGS.image_size, FLAGS.conditional)
     command = f"python -m examples.train {shlex.join(sys.argv[1:])}".strip()
-    settings = experiment.Settings(FLAGS.config, sources, FLAGS.preset, FLAGS.steps, FLAGS.seed, command)
+    source = initial_weights.find(FLAGS.init_from, FLAGS.init_weights, directory)
+    settings = Settings(name, config.values, sources, FLAGS.seed, source, command)
     strategy = make_strategy()
     lock = lock_lib.RunLock(directory)
     if (directory / "checkpoints").is_dir():  # Before they are read; in a new directory, when nothing else is refused.
         lock.acquire()
     try:
-        opened = experiment.open_experiment(settings, directory, strategy, FLAGS.recompute_gradients)
+        opened = experiment.open_experiment(settings, config, directory, strategy)
         opened.run.checkpoints.mkdir(parents=True, exist_ok=True)
         lock.acquire()
         if opened.manager.latest_checkpoint is None and any(opened.run.checkpoints.glob("step-[1-9]*.index")):
@@ -173,13 +194,16 @@ def prepare():
     except BaseException:
         lock.release()
         raise
-    config, images = opened.config, opened.images
+    images = opened.images
     resumed = opened.manager.latest_checkpoint is not None
+    begins = "resuming at" if resumed else "from"
+    if source is not None and not resumed:
+        begins = f"with the {source.weights} weights of step {source.step} of {source.run}, from"
     print(
-        f"{FLAGS.config}: {len(images.train):,} training images of {images.name}, {images.image_shape}"
+        f"{settings.name}: {len(images.train):,} training images of {images.name}, {images.image_shape}"
         f"{f', {len(images.conditioning_names)} numbers to condition on' * opened.conditional}; "
-        f"{experiment.count_parameters(opened.model):,} parameters; "
-        f"{'resuming at' if resumed else 'from'} step {opened.step} of {config.steps}",
+        f"{count_parameters(opened.model):,} parameters; "
+        f"{begins} step {opened.step} of {config.steps}",
         flush=True,
     )
     if opened.changed_versions:
@@ -231,4 +255,4 @@ def train_and_report(strategy, opened):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main, arrange)

@@ -7,11 +7,11 @@ import numpy as np
 import tensorflow as tf
 
 from examples import config as config_lib
-from examples import experiment
 from examples.benchmarks import turns
 from examples.benchmarks.convolutions import bare, convolutions, gigamultiplications
 from examples.benchmarks.glow import glow_model
 from examples.data import ArrayImages, ImageData
+from examples.models import build_model, form_of
 
 _ANY_SHAPE = (32, 32, 3)  # for a config whose data may have any shape
 PHASES = ("train", "log_prob", "sample")
@@ -26,14 +26,14 @@ def open_model(name, dtype, count):
       count: int, number of images, and the batch size.
     """
     config = config_lib.get(name)
-    flow = {**config.flow, "compute_dtype": dtype}
+    flow = dataclasses.replace(config.flow, compute_dtype=dtype)
     config = dataclasses.replace(config, flow=flow, batch_size=count, steps_per_execution=1)
     shape = config.image_shape or _ANY_SHAPE
     noise = ArrayImages(np.random.RandomState(0).randint(0, config.levels, [count, *shape]).astype(np.uint8))
     splits = dict.fromkeys(("train", "validation", "test"), "noise")
     images = ImageData("noise", "noise", noise, noise, noise, config.levels, splits)
     config.check_images(images)
-    return experiment.build_model(config, images, seed=0), images
+    return build_model(config, form_of(images), seed=0), images
 
 
 def measure(name, dtypes, batch_size, seconds, glow=True):

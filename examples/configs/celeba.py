@@ -9,14 +9,16 @@ penalty are those of `cifar10`. The paper gives no number of steps; 400,000 is 1
 """
 
 from examples import data
-from examples.config import PAPER_64, Config
+from examples.config import Config, paper_64
 
-CONFIG = Config(
-    load=lambda sources: data.celeb_a(sources.data_dir, conditional=sources.conditional),
-    flow=PAPER_64,
-    steps=400_000,
-    steps_per_execution=10,
-    evaluations=200,
-    flip=True,
-    image_shape=(64, 64, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.celeb_a(sources.data_dir, conditional=sources.conditional),
+        flow=paper_64(),
+        steps=400_000,
+        steps_per_execution=10,
+        evaluations=200,
+        flip=True,
+        image_shape=(64, 64, 3),
+    )

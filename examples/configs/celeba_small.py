@@ -11,16 +11,18 @@ splits are the official ones.
 """
 
 from examples import data
-from examples.config import SMALL_FLOW, Config
+from examples.config import Config, small_flow
 
-CONFIG = Config(
-    load=lambda sources: data.celeb_a(sources.data_dir, size=32, conditional=sources.conditional),
-    flow=SMALL_FLOW,
-    steps=1000,
-    learning_rate=1e-2,
-    evaluations=5,
-    cosine_decay=True,
-    averaging=0.998,
-    flip=True,
-    image_shape=(32, 32, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.celeb_a(sources.data_dir, size=32, conditional=sources.conditional),
+        flow=small_flow(),
+        steps=1000,
+        learning_rate=1e-2,
+        evaluations=5,
+        cosine_decay=True,
+        averaging=0.998,
+        flip=True,
+        image_shape=(32, 32, 3),
+    )

@@ -11,7 +11,9 @@ import dataclasses
 from examples import data
 from examples.configs import celeba
 
-CONFIG = dataclasses.replace(
-    celeba.CONFIG,
-    load=lambda sources: data.celeb_a(sources.data_dir, rounded=False, conditional=sources.conditional),
-)
+
+def get_config():
+    return dataclasses.replace(
+        celeba.get_config(),
+        load=lambda sources: data.celeb_a(sources.data_dir, rounded=False, conditional=sources.conditional),
+    )

@@ -7,14 +7,16 @@ run. It trains on train[:48000], validates on train[48000:] and tests on all 10,
 """
 
 from examples import data
-from examples.config import Config
+from examples.config import Config, Flow
 
-CONFIG = Config(
-    load=lambda sources: data.cifar10(sources.data_dir, sources.conditional),
-    flow={"num_scales": 2, "width": 64, "residual_blocks": 8},
-    steps=400_000,
-    steps_per_execution=10,
-    evaluations=200,
-    flip=True,
-    image_shape=(32, 32, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.cifar10(sources.data_dir, sources.conditional),
+        flow=Flow(num_scales=2, width=64, residual_blocks=8),
+        steps=400_000,
+        steps_per_execution=10,
+        evaluations=200,
+        flip=True,
+        image_shape=(32, 32, 3),
+    )

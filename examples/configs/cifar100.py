@@ -11,7 +11,9 @@ import dataclasses
 from examples import data
 from examples.configs import cifar10
 
-CONFIG = dataclasses.replace(
-    cifar10.CONFIG,
-    load=lambda sources: data.cifar100(sources.data_dir, sources.conditional),
-)
+
+def get_config():
+    return dataclasses.replace(
+        cifar10.get_config(),
+        load=lambda sources: data.cifar100(sources.data_dir, sources.conditional),
+    )

@@ -12,18 +12,20 @@ validation images: the entries of weight-normalised filters are about 0.1, and A
 """
 
 from examples import data
-from examples.config import SMALL_FLOW, Config
+from examples.config import Config, small_flow
 
-CONFIG = Config(
-    load=lambda sources: data.cifar10(sources.data_dir, sources.conditional),
-    flow=SMALL_FLOW,
-    steps=2250,
-    learning_rate=1e-2,
-    evaluations=5,
-    cosine_decay=True,
-    averaging=0.998,
-    flip=True,
-    validation_images=512,
-    test_images=2000,
-    image_shape=(32, 32, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.cifar10(sources.data_dir, sources.conditional),
+        flow=small_flow(),
+        steps=2250,
+        learning_rate=1e-2,
+        evaluations=5,
+        cosine_decay=True,
+        averaging=0.998,
+        flip=True,
+        validation_images=512,
+        test_images=2000,
+        image_shape=(32, 32, 3),
+    )

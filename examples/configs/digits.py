@@ -10,16 +10,18 @@ images, one noise draw each. 1,397 images are few for 1.3 million parameters: he
 """
 
 from examples import data
-from examples.config import Config
+from examples.config import Config, Flow
 
-CONFIG = Config(
-    load=lambda sources: data.digits(sources.conditional),
-    flow={"num_scales": 2, "width": 32, "residual_blocks": 2},
-    steps=400,
-    evaluations=4,
-    learning_rate=5e-3,
-    cosine_decay=True,
-    averaging=0.99,
-    image_shape=(8, 8, 1),
-    levels=17,
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.digits(sources.conditional),
+        flow=Flow(num_scales=2, width=32, residual_blocks=2),
+        steps=400,
+        evaluations=4,
+        learning_rate=5e-3,
+        cosine_decay=True,
+        averaging=0.99,
+        image_shape=(8, 8, 1),
+        levels=17,
+    )

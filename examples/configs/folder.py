@@ -1,16 +1,18 @@
 """Any directory of pictures: --folder names it, and --image_size is the side of the squares they are cut to."""
 
 from examples import data
-from examples.config import SMALL_FLOW, Config
+from examples.config import Config, small_flow
 
-CONFIG = Config(
-    load=lambda sources: data.folder(sources.folder, sources.image_size, sources.conditional),
-    flow=SMALL_FLOW,
-    steps=2000,
-    learning_rate=5e-3,
-    evaluations=10,
-    cosine_decay=True,
-    averaging=0.995,
-    flip=True,
-    validation_images=512,
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.folder(sources.folder, sources.image_size, sources.conditional),
+        flow=small_flow(),
+        steps=2000,
+        learning_rate=5e-3,
+        evaluations=10,
+        cosine_decay=True,
+        averaging=0.995,
+        flip=True,
+        validation_images=512,
+    )

@@ -9,13 +9,15 @@ are for validation. The flow has about 46 million parameters. There are no flips
 """
 
 from examples import data
-from examples.config import Config
+from examples.config import Config, Flow
 
-CONFIG = Config(
-    load=lambda sources: data.imagenet(32, sources.data_dir, sources.conditional),
-    flow={"num_scales": 4, "width": 32, "residual_blocks": 4},
-    steps=400_000,
-    steps_per_execution=10,
-    evaluations=200,
-    image_shape=(32, 32, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.imagenet(32, sources.data_dir, sources.conditional),
+        flow=Flow(num_scales=4, width=32, residual_blocks=4),
+        steps=400_000,
+        steps_per_execution=10,
+        evaluations=200,
+        image_shape=(32, 32, 3),
+    )

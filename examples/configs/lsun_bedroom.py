@@ -10,14 +10,16 @@ of steps; 400,000 is 8 passes.
 """
 
 from examples import data
-from examples.config import PAPER_64, Config
+from examples.config import Config, paper_64
 
-CONFIG = Config(
-    load=lambda sources: data.lsun("bedroom", sources.data_dir, sources.conditional),
-    flow=PAPER_64,
-    steps=400_000,
-    steps_per_execution=10,
-    evaluations=200,
-    flip=True,
-    image_shape=(64, 64, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.lsun("bedroom", sources.data_dir, sources.conditional),
+        flow=paper_64(),
+        steps=400_000,
+        steps_per_execution=10,
+        evaluations=200,
+        flip=True,
+        image_shape=(64, 64, 3),
+    )

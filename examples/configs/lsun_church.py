@@ -11,7 +11,9 @@ import dataclasses
 from examples import data
 from examples.configs import lsun_bedroom
 
-CONFIG = dataclasses.replace(
-    lsun_bedroom.CONFIG,
-    load=lambda sources: data.lsun("church_outdoor", sources.data_dir, sources.conditional),
-)
+
+def get_config():
+    return dataclasses.replace(
+        lsun_bedroom.get_config(),
+        load=lambda sources: data.lsun("church_outdoor", sources.data_dir, sources.conditional),
+    )

@@ -11,9 +11,11 @@ import dataclasses
 from examples import data
 from examples.configs import cifar10_small
 
-CONFIG = dataclasses.replace(
-    cifar10_small.CONFIG,
-    load=lambda sources: data.mnist(sources.data_dir, sources.conditional),
-    flip=False,
-    image_shape=(32, 32, 1),
-)
+
+def get_config():
+    return dataclasses.replace(
+        cifar10_small.get_config(),
+        load=lambda sources: data.mnist(sources.data_dir, sources.conditional),
+        flip=False,
+        image_shape=(32, 32, 1),
+    )

@@ -9,17 +9,19 @@ do: bits/dim is 3.24 on 2,000 training crops and 4.32 on the validation crops.
 """
 
 from examples import data
-from examples.config import SMALL_FLOW, Config
+from examples.config import Config, small_flow
 
-CONFIG = Config(
-    load=lambda sources: data.photo_patches(conditional=sources.conditional),
-    flow=SMALL_FLOW,
-    steps=800,
-    learning_rate=5e-3,
-    evaluations=4,
-    cosine_decay=True,
-    averaging=0.995,
-    flip=True,
-    validation_images=512,
-    image_shape=(32, 32, 3),
-)
+
+def get_config():
+    return Config(
+        load=lambda sources: data.photo_patches(conditional=sources.conditional),
+        flow=small_flow(),
+        steps=800,
+        learning_rate=5e-3,
+        evaluations=4,
+        cosine_decay=True,
+        averaging=0.995,
+        flip=True,
+        validation_images=512,
+        image_shape=(32, 32, 3),
+    )

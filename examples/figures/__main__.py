@@ -9,10 +9,10 @@ needs no run; `gallery` makes one page of all figures that it finds in several -
 
 import pathlib
 
-from absl import app, flags, logging
+from absl import flags
 
 from examples import command as command_lib
-from examples import experiment
+from examples import config_flag, experiment
 from examples.figures import figure as figure_lib
 from examples.figures import gallery, latent_space, samples, toy
 
@@ -34,6 +34,7 @@ command_lib.define_path(
 flags.DEFINE_integer("seed", 0, "Seed of the noise and of the choice of images.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_float("temperature", 1.0, "Standard deviation of the latents that are drawn.", lower_bound=0.0)
 flags.DEFINE_bool("batch_statistics", False, "Normalise in the networks by the statistics of the new pictures.")
+config_flag.define_file()
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
@@ -54,7 +55,7 @@ def make(name, runs, directory=None):
         return gallery.make(runs, directory), directory
     if len(runs) != 1:
         raise ValueError(f"`run`={runs}: figure {name!r} is made from one run; name one, --run=DIR.")
-    opened = experiment.open_run(runs[0], FLAGS.data_dir)
+    opened = experiment.open_run(runs[0], FLAGS.data_dir, FLAGS.config)
     directory = pathlib.Path(directory or opened.run.directory / "figures")
     with opened.model.evaluation_weights():
         figure = figure_lib.Figure(name, opened, directory, FLAGS.seed, FLAGS.temperature, FLAGS.batch_statistics)
@@ -63,9 +64,7 @@ def make(name, runs, directory=None):
 
 
 def main(argv):
-    if len(argv) != 2:
-        raise app.UsageError(f"expected one NAME, found {argv[1:]}; flags are written --name=value.")
-    logging.set_verbosity(logging.WARNING)
+    command_lib.begin(argv, 1, f"one NAME of {', '.join([*FIGURES, 'toy', 'gallery'])}")
     with command_lib.errors_in_one_line("stopped; the figure is not complete"):
         record, directory = make(argv[1], FLAGS.run, FLAGS.out)
     for picture in record["pictures"]:
@@ -73,4 +72,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_lib.run(main)

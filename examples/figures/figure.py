@@ -65,7 +65,7 @@ class Figure:
 
     @property
     def num_scales(self):
-        return self.opened.config.flow.get("num_scales", 2)
+        return self.opened.config.flow.num_scales
 
     def examples(self, count):
         """Returns test images that `seed` chooses, uint8 [count, H, W, C], and their conditioning [count, K] or None.
@@ -126,7 +126,7 @@ class Figure:
             "figure": self.name,
             "pictures": self.pictures,
             "run": str(opened.run.directory),
-            "config": opened.settings.config,
+            "config": opened.settings.name,
             "data": opened.images.name,
             "step": opened.step,
             "seed": self.seed,

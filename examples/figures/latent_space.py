@@ -63,7 +63,7 @@ def attributes(figure):
     names = figure.opened.images.conditioning_names
     if not names:
         raise ValueError(
-            f"figure 'attributes': {figure.opened.settings.config} was trained without attributes or classes; name a "
+            f"figure 'attributes': {figure.opened.settings.name} was trained without attributes or classes; name a "
             "run that was trained with --conditional."
         )
     pixels, conditioning = figure.examples(8)

@@ -14,6 +14,7 @@ import pytest
 from examples import config as config_lib
 from examples import experiment
 from examples import run as run_lib
+from examples.settings import Settings, config_of
 from tests.time_limits import HANG_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -22,13 +23,11 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"
 # Makes the config `digits` a flow that is traced in seconds.
 SMALL = """
 import dataclasses, os, resource, signal, sys
-from absl import app
-from examples import config
+from examples import command, config
 
 genuine = config.get
-small = dataclasses.replace(
-    config.get("digits"), flow={"num_scales": 1, "width": 4, "residual_blocks": 0}, steps=60, evaluations=1
-)
+flow = config.Flow(num_scales=1, width=4, residual_blocks=0)
+small = dataclasses.replace(config.get("digits"), flow=flow, steps=60, evaluations=1)
 config.get = lambda name: small if name == "digits" else genuine(name)
 """
 
@@ -53,7 +52,7 @@ for line in sys.stdin:
         patch.setattr(sys, "argv", [sys.argv[1], *request["arguments"]])
         try:
             exec(request["setup"])
-            app.run(program.main)
+            command.run(program.main, getattr(program, "arrange", None))
         except SystemExit as stop:
             code = stop.code
         except BaseException:
@@ -112,7 +111,11 @@ def commands_of(program):
 
 def train(directory, *arguments):
     """Makes a run of `SMALL` there; returns the directory."""
-    done = run_python(SMALL + "from examples import train\napp.run(train.main)", f"--run_dir={directory}", *arguments)
+    done = run_python(
+        SMALL + "from examples import train\ncommand.run(train.main, train.arrange)",
+        f"--run_dir={directory}",
+        *arguments,
+    )
     assert done.returncode == 0, done.stderr
     return directory
 
@@ -125,7 +128,8 @@ def opened(directory, open_run=None):
         exec(SMALL, names)
         if open_run is not None:
             return open_run(directory)
-        return experiment.open_experiment(experiment.Settings.read(directory / run_lib.SETTINGS), directory)
+        settings = Settings.read(directory / run_lib.SETTINGS)
+        return experiment.open_experiment(settings, config_of(settings), directory)
 
 
 def result(directory, split="test"):

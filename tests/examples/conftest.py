@@ -47,7 +47,9 @@ def trained(once):
 @pytest.fixture(scope="session")
 def trained_conditional(once):
     """As `trained`, of a conditional flow after a few steps."""
-    directory = once("trained_conditional", lambda directory: train(directory / "run", "--conditional", "--steps=4"))
+    directory = once(
+        "trained_conditional", lambda directory: train(directory / "run", "--conditional", "--config.steps=4")
+    )
     return directory / "run"
 
 

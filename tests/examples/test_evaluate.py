@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from examples import config as config_lib
-from examples import evaluation, experiment, results
+from examples import evaluation, results
+from examples.settings import Settings
 from tests.examples.commands import (
     SMALL,
     assert_refused,
@@ -153,10 +154,10 @@ def test_folders_are_found_from_any_working_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     (tmp_path / "here" / "run").mkdir()
     sources = config_lib.Sources("data", "my pictures", 8)
-    settings = experiment.Settings("folder", sources)
+    settings = Settings("folder", config_lib.get("folder").values, sources)
     settings.write(tmp_path / "here" / "run" / "settings.json")
     monkeypatch.chdir(tmp_path / "there")
-    read = experiment.Settings.read(tmp_path / "here" / "run" / "settings.json")
+    read = Settings.read(tmp_path / "here" / "run" / "settings.json")
     assert read == settings
     assert read.sources.folder == str(tmp_path / "here" / "my pictures")
     assert read.sources.data_dir == str(tmp_path / "here" / "data")
@@ -192,7 +193,7 @@ def test_data_that_moved(run, commands, tmp_path):
 def test_bar_on_a_terminal_only(run, commands):
     terminal, end = pty.openpty()
     fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))  # A new terminal has no rows.
-    code = SMALL + "from examples import evaluate\napp.run(evaluate.main)"
+    code = SMALL + "from examples import evaluate\ncommand.run(evaluate.main)"
     process = python(code, f"--run={run}", "--noise_draws=4", stderr=end, cwd=run.parent)
     os.close(end)
     shown = b""

@@ -14,6 +14,7 @@ from examples import evaluation, experiment
 from examples import run as run_lib
 from examples.data import ArrayImages, ImageData
 from examples.data.images import Images
+from examples.settings import Settings
 from tests.models import DIMENSIONS, SHAPE, assert_equal, compiled, images, normal, normal_bits, on_prior, tiny, values
 from tfp_realnvp import PixelLogit
 
@@ -31,9 +32,9 @@ def known(distribution, pixels, tmp_path, *, whole=True, **options):
         split.conditioning_size = 0
     names = ("train", "validation", "test")
     data = ImageData("k", "known", **dict.fromkeys(names, split), levels=256, splits=dict.fromkeys(names, "x"))
-    config = config_lib.Config(load=lambda sources: data, flow={}, steps=1, evaluations=1, batch_size=8)
+    config = config_lib.Config(load=lambda sources: data, flow=config_lib.Flow(), steps=1, evaluations=1, batch_size=8)
     return experiment.Experiment(
-        experiment.Settings("known", config_lib.Sources()),
+        Settings("known", config.values, config_lib.Sources()),
         dataclasses.replace(config, **options),
         dataclasses.replace(data, whole=whole),
         model,

@@ -36,7 +36,7 @@ def test_run(name, tmp_path, capsys):
     run_here(narrow(name, steps=2, evaluations=1, **options), *arguments)
     found, paper = result(run_dir), config_lib.get(name)
     assert np.isfinite(found["bits_per_dim"])
-    assert found["flow"]["num_scales"] == paper.flow["num_scales"]
+    assert found["values"]["flow"]["num_scales"] == paper.flow.num_scales
     assert (found["config"], found["step"], found["images"], found["split"]) == (name, 2, 12, "test")
     assert found["genuine"] == (name == "cifar10")
     assert found["bound"] == (name != "celeba_unrounded")

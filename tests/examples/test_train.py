@@ -84,12 +84,13 @@ def test_mirrored(whole, commands, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--stesp=3"], "Unknown command line flag 'stesp'"),
-        (["--steps=0"], "flag --steps=0"),
-        (["digits"], "unexpected arguments ['digits']; flags are written --name=value"),
-        (["--config=digit"], "error: `config`='digit': must be one of celeba"),
+        (["--stesp=3"], "error: Unknown command line flag 'stesp'"),
+        (["--config.steps=0"], "error: `steps`=0: must be an int of at least 1"),
+        (["--config.flow.depth=2"], "error: --config.flow.depth: no such field can be set."),
+        (["digits"], "error: unexpected arguments ['digits']: flags are written --name=value"),
+        (["--config=digit"], "error: flag --config=digit: `config`='digit': must be one of celeba"),
     ],
-    ids=["flag", "steps", "argument", "config"],
+    ids=["flag", "steps", "field", "argument", "config"],
 )
 def test_refused_command(arguments, message, commands, tmp_path):
     assert_nothing_done(commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})"), message, tmp_path)

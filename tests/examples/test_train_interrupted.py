@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from examples import experiment
+from examples import models
 from tests.examples.commands import result
 from tests.examples.training_runs import (
     TWO_INTERVALS,
@@ -90,13 +90,13 @@ def test_nan(commands, tmp_path):
 
 def test_gradients_are_recomputed_from_any_step_on(tmp_path, capsys, monkeypatch):
     asked = []
-    original = experiment.RealNVPImage
+    original = models.RealNVPImage
     monkeypatch.setattr(
-        experiment, "RealNVPImage", lambda *args, **options: asked.append(options) or original(*args, **options)
+        models, "RealNVPImage", lambda *args, **options: asked.append(options) or original(*args, **options)
     )
     config = narrow("digits", num_scales=1, cosine_decay=False, test_images=64)
-    run_here(config, "--steps=1", f"--run_dir={tmp_path / 'run'}")
-    run_here(config, "--steps=2", f"--run_dir={tmp_path / 'run'}", "--recompute_gradients")
+    run_here(config, "--config.steps=1", f"--run_dir={tmp_path / 'run'}")
+    run_here(config, "--config.steps=2", f"--run_dir={tmp_path / 'run'}", "--config.flow.recompute_gradients")
     assert "resuming at step 1 of 2" in capsys.readouterr().out
-    assert [options.get("recompute_gradients") for options in asked] == [None, True]
+    assert [options.get("recompute_gradients") for options in asked] == [False, True]
     assert np.isfinite(result(tmp_path / "run")["bits_per_dim"])

@@ -44,7 +44,7 @@ def started():
         os.dup2(output, 2)
         sys.argv = ["train", f"--run_dir={directory}"]
         try:
-            app.run(train.main)
+            command.run(train.main, train.arrange)
         except SystemExit as stop:
             if isinstance(stop.code, str):
                 print(stop.code, flush=True)

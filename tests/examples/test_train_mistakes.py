@@ -21,7 +21,7 @@ TINY = config_lib.Config(
     load=lambda sources: data_lib.ImageData(
         "tiny", "tiny", *3 * [data_lib.ArrayImages(PIXELS)], levels=256, splits=dict.fromkeys(SPLITS, "all")
     ),
-    flow={"num_scales": 1, "width": 2, "residual_blocks": 0},
+    flow=config_lib.Flow(num_scales=1, width=2, residual_blocks=0),
     steps=4,
     evaluations=2,
     batch_size=4,
@@ -37,7 +37,7 @@ def command(*arguments, config=None):
     with flagsaver.flagsaver(), pytest.MonkeyPatch.context() as patch:
         if config is not None:
             patch.setattr(config_lib, "get", lambda name: config)
-        flags.FLAGS(["train", *arguments])
+        flags.FLAGS(program.arrange(["train", *arguments]))
         before = contents(flags.FLAGS.run_dir)
         try:
             return program.prepare()
@@ -117,6 +117,10 @@ def resume_as(tmp, *arguments, **changes):
     tiny_run(tmp, *arguments, config=dataclasses.replace(TINY, **changes))
 
 
+def own_config(tmp, text):
+    command(f"--config={written(tmp / 'mine.py', text)}", f"--run_dir={tmp / 'run'}")
+
+
 def half_written_tfds(tmp):
     written(tmp / "tfds" / "cifar10" / "3.0.2.incomplete.XY_3.0.2" / "a")
     written(tmp / "tfds" / "cifar10" / "3.0.2" / "cifar10-train.tfrecord-00000-of-00001")
@@ -131,13 +135,52 @@ MISTAKES = {
     # These are about flags and data.
     "config": (
         lambda tmp: command("--config=digit", f"--run_dir={tmp / 'run'}"),
-        ValueError,
+        flags.IllegalFlagValueError,
         "`config`='digit'",
         "one of .*digits",
     ),
-    "no steps": (lambda tmp: tiny_run(tmp, "--steps=0"), flags.IllegalFlagValueError, "--steps=0", "positive"),
-    "negative steps": (lambda tmp: tiny_run(tmp, "--steps=-3"), flags.IllegalFlagValueError, "--steps=-3", "positive"),
-    "steps of a config": (lambda _: dataclasses.replace(TINY, steps=0), ValueError, "`steps`=0", "at least 1"),
+    "no steps": (lambda tmp: tiny_run(tmp, "--config.steps=0"), ValueError, "`steps`=0", "at least 1"),
+    "negative steps": (lambda tmp: tiny_run(tmp, "--config.steps=-3"), ValueError, "`steps`=-3", "at least 1"),
+    "steps are none": (lambda tmp: tiny_run(tmp, "--config.steps=none"), ValueError, "`steps`=None", "at least 1"),
+    "steps are no number": (
+        lambda tmp: tiny_run(tmp, "--config.steps=many"),
+        flags.IllegalFlagValueError,
+        "--config.steps=many",
+        "int",
+    ),
+    "no learning rate": (
+        lambda tmp: tiny_run(tmp, "--config.learning_rate=0"),
+        ValueError,
+        "`learning_rate`=0.0",
+        "above 0",
+    ),
+    "averaging": (lambda tmp: tiny_run(tmp, "--config.averaging=2"), ValueError, "`averaging`=2.0", "in .0, 1."),
+    "width": (lambda tmp: tiny_run(tmp, "--config.flow.width=0"), ValueError, "`width`=0", "at least 1"),
+    "unknown field": (
+        lambda tmp: tiny_run(tmp, "--config.flow.widht=8"),
+        ValueError,
+        "--config.flow.widht",
+        "Is it config.flow.width.*steps, .*flow.preset",
+    ),
+    "field that is no value": (lambda tmp: tiny_run(tmp, "--config.load=x"), ValueError, "--config.load", "There are"),
+    "config of one's own is missing": (
+        lambda tmp: command(f"--config={tmp / 'mine.py'}", f"--run_dir={tmp / 'run'}"),
+        flags.IllegalFlagValueError,
+        r"`config`='.*mine\.py'.*no such file",
+        "name one",
+    ),
+    "config of one's own fails": (
+        lambda tmp: own_config(tmp, "def get_config():\n    return widht\n"),
+        flags.IllegalFlagValueError,
+        r"mine\.py'.*NameError.*widht",
+    ),
+    "config of one's own is none": (
+        lambda tmp: own_config(tmp, "def get_config():\n    return {'steps': 3}\n"),
+        flags.IllegalFlagValueError,
+        r"mine\.py'.*returned {'steps': 3}",
+        "examples.config.Config",
+        "begin with",
+    ),
     "negative seed": (
         lambda tmp: tiny_run(tmp, "--seed=-1"),
         flags.IllegalFlagValueError,
@@ -313,10 +356,10 @@ MISTAKES = {
         "name another `run_dir`",
     ),
     "checkpoint of another flow": (
-        lambda tmp: resume_as(tmp, flow={**TINY.flow, "width": 3}),
+        lambda tmp: resume_as(tmp, "--config.flow.width=3"),
         ValueError,
-        "another run .flow: .*'width': 2.*'width': 3",
-        "name another `run_dir`",
+        r"another run .flow\.width: 2 there, 3 now",
+        "another `run_dir` and add --init_from=.*run",
     ),
     "checkpoint of another config": (
         lambda tmp: resume_as(tmp, "--config=cifar10"),

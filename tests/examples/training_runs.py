@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
 from absl.testing import flagsaver
 
+from examples import command
 from examples import config as config_lib
 from examples import train as program
 from tests.examples.commands import SMALL, result, run_python
@@ -21,13 +21,13 @@ patch.setattr(config, "get", lambda name: two_intervals)
 
 # Executes a statement when a callback gets this call: at a step, or at a batch of the evaluation after it.
 AT_A_CALL = """
-from examples import callbacks
+from examples import logs
 
 def {hook}(self, *args, **kwargs):
-    if callbacks.step_of(self.model) == {step}:
+    if logs.step_of(self.model) == {step}:
         {statement}
 
-patch.setattr(callbacks.Progress, "{hook}", {hook})
+patch.setattr(logs.Progress, "{hook}", {hook})
 """
 
 
@@ -43,7 +43,7 @@ from examples import train
 
 patch = pytest.MonkeyPatch()
 {setup}
-app.run(train.main)
+command.run(train.main, train.arrange)
 """
 
 
@@ -57,15 +57,14 @@ def run_here(config, *arguments):
     with flagsaver.flagsaver(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(config_lib, "get", lambda name: config)
         patch.setattr(sys, "argv", ["train", *arguments])
-        flags.FLAGS(sys.argv)
-        program.main(sys.argv[:1])
+        program.main(command.parse(sys.argv, program.arrange))
 
 
 def narrow(name, num_scales=None, **changes):
     """The config of that name with little width, and with its scales unless told otherwise."""
     config = config_lib.get(name)
     scales = {} if num_scales is None else {"num_scales": num_scales}
-    flow = {**config.flow, **scales, "width": 2, "residual_blocks": 0}
+    flow = dataclasses.replace(config.flow, **scales, width=2, residual_blocks=0)
     return dataclasses.replace(config, flow=flow, **{"steps": 2, "evaluations": 1, "validation_images": 64} | changes)
 
 

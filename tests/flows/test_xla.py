@@ -17,7 +17,7 @@ tfd = tfp.distributions
 
 # A small flow keeps of each config's flow its scales and its dtype.
 SMALL = {"width": 2, "residual_blocks": 1}
-FLOWS = {tuple(sorted((dict(config_lib.get(n).flow) | SMALL).items())): n for n in reversed(config_lib.names())}
+FLOWS = {tuple(sorted((config_lib.get(n).values["flow"] | SMALL).items())): n for n in reversed(config_lib.names())}
 NETWORKS = {name: dict(flow) for flow, name in FLOWS.items()}
 
 

@@ -19,7 +19,7 @@ SHAPES = {"digits": ((8, 8, 1), 17), "cifar10_small": ((32, 32, 3), 256)}
 @pytest.mark.parametrize("name", SHAPES)
 def test_largest_requests(name, tmp_path, record_property):
     shape, levels = SHAPES[name]
-    flow = RealNVPImage(shape[-1], levels=levels, **config.get(name).flow)
+    flow = RealNVPImage(shape[-1], levels=levels, **config.get(name).values["flow"])
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=shape)
     export = export_saved_model(tfd.TransformedDistribution(prior, flow), tmp_path / "export")
     most, seed = MAX_VALUES // math.prod(shape), np.zeros([2], np.int32)

@@ -37,6 +37,12 @@ class WeightAverages(tf_keras.layers.Layer):
             _move_towards(average, source, tf.cast(1.0 - decay, average.dtype))
         self.num_updates.assign_add(1)
 
+    def restart(self) -> None:
+        """Begins anew: every average has the value of its variable, as after no updates."""
+        for average, source in zip(self.averages, self._sources, strict=True):
+            average.assign(tf.identity(source))
+        self.num_updates.assign(0)
+
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Within the block the variables have the values of their averages.

@@ -1,0 +1,86 @@
+"""The flag --config, and --config.FIELD for every field of a config."""
+
+import dataclasses
+import difflib
+import os
+import re
+
+from absl import flags
+from ml_collections import config_flags
+
+from examples import command
+from examples import config as config_lib
+
+flags.disclaim_key_flags()  # A flag that is defined here belongs to the module that asks for it.
+
+# The command line that is being parsed, in which the flag looks for fields.
+_command_line: list[str] = []
+
+
+class _OrNone(flags.ArgumentParser):
+    """A number, or none, which `Config.check` and `RealNVPImage` refuse for fields that must have a value."""
+
+    def __init__(self, parser):
+        self._parser = parser
+
+    def parse(self, argument):
+        return None if argument in (None, "none", "None") else self._parser.parse(argument)
+
+
+config_flags.register_flag_parser_for_type(int, _OrNone(flags.IntegerParser()))
+config_flags.register_flag_parser_for_type(float, _OrNone(flags.FloatParser()))
+
+
+def define(default, meaning):
+    """Defines the flag, whose value is a `Config`.
+
+    Args:
+      default: str, name of the config if the command line names none; `arrange` needs it again.
+      meaning: str, for --help.
+    """
+    config_flags.DEFINE_config_dataclass(
+        "config",
+        config_lib.get(default),
+        meaning,
+        sys_argv=_command_line,
+        parse_fn=lambda name: config_lib.get(name),
+    )
+    flags.FLAGS["config"].default_as_str = repr(default)
+
+
+def define_file():
+    """Defines the flag as the commands have it that open a run, see `examples.settings.config_of`."""
+    command.define_path("config", "File of the config, for a run whose config is a file of your own.")
+
+
+def name():
+    """Returns what the flag names: a config of this project, or the absolute path of a file."""
+    named = config_flags.get_config_filename(flags.FLAGS["config"])
+    return os.path.abspath(os.path.expanduser(named)) if config_lib.is_file(named) else named
+
+
+def arrange(arguments, default):
+    """Returns a command line with --config before its fields, wherever it was written.
+
+    Raises:
+      ValueError: for --config.FIELD or --noconfig.FIELD of a field that there is not.
+    """
+    place = next((i for i, argument in enumerate(arguments) if i and re.match("--?config(=|$)", argument)), None)
+    if place is None:
+        arguments = [arguments[0], f"--config={default}", *arguments[1:]]
+    else:
+        end = place + 1 if "=" in arguments[place] else place + 2  # --config NAME is two arguments.
+        arguments = [arguments[0], *arguments[place:end], *arguments[1:place], *arguments[end:]]
+    _check_fields(arguments)
+    _command_line[:] = arguments
+    return arguments
+
+
+def _check_fields(arguments):
+    known = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in ("load", "flow")]
+    known += [f"flow.{f.name}" for f in dataclasses.fields(config_lib.Flow)]
+    for argument in arguments[1:]:
+        match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
+        if match is not None and match[1] not in known:
+            close = "".join(f" Is it config.{name}?" for name in difflib.get_close_matches(match[1], known, 1))
+            raise ValueError(f"--config.{match[1]}: no such field can be set.{close} There are {', '.join(known)}.")
