@@ -69,7 +69,7 @@ def assign(model, source, config, form):
     except (*checkpoints.DAMAGE, AssertionError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"`init_from`={source.run}: its checkpoint of step {source.step} is of no use: {reason}"
+            f"`init_from`={source.run}: its weights of step {source.step} can't be used: {reason}"
         ) from error
     with other.evaluation_weights() if source.weights == "averaged" else contextlib.nullcontext():
         for variable, value in zip(model.distribution.variables, other.distribution.variables, strict=True):

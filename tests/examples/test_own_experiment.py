@@ -1,0 +1,192 @@
+"""A user's own experiment: other values, a config of one's own, and training that goes on from another run."""
+
+import dataclasses
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from examples import config as config_lib
+from examples.settings import Settings
+from tests.examples.commands import ROOT, finished, result, run_python
+from tests.examples.training_runs import TWO_INTERVALS, tensors
+from tests.time_limits import HANG_SECONDS
+from tfp_realnvp import RealNVPImage
+
+PROGRAM = "train"
+
+
+def test_flow_has_the_arguments_and_defaults_of_the_bijector():
+    import inspect
+
+    ours = {f.name: f.default for f in dataclasses.fields(config_lib.Flow)}
+    theirs = {k: p.default for k, p in inspect.signature(RealNVPImage).parameters.items()}
+    of_the_data = {"channels", "levels", "conditioning_size", "dtype", "validate_args", "name"}
+    assert ours == {k: v for k, v in theirs.items() if k not in of_the_data}
+
+
+@pytest.mark.parametrize("name", config_lib.names())
+def test_values_make_the_config_again(name):
+    config = config_lib.get(name)
+    values = json.loads(json.dumps(config.values))
+    assert config_lib.from_values(values, config.load) == config
+    for broken in ({}, {**values, "more": 1}, {**values, "steps": 0}, {**values, "flow": {"width": 3}}):
+        with pytest.raises((KeyError, ValueError)):
+            config_lib.from_values(broken)
+
+
+def test_every_value_is_set_and_recorded(commands, tmp_path):
+    flags = [
+        "--config.flow.width=3",
+        "--config.batch_size=16",
+        "--config.learning_rate=3e-3",
+        "--noconfig.cosine_decay",
+    ]
+    flags += ["--config.averaging=none", "--config.flow.shift_first=false", "--config.steps=2", "--config=digits"]
+    printed = finished(commands(f"--run_dir={tmp_path / 'run'}", *flags))
+    assert "step 2/2" in printed
+    found = result(tmp_path / "run")
+    values, flow, identity = found["values"], found["values"]["flow"], found["identity"]
+    assert (values["batch_size"], values["learning_rate"], values["cosine_decay"]) == (16, 3e-3, False)
+    assert (values["averaging"], flow["width"], flow["shift_first"]) == (None, 3, False)
+    assert Settings.read(tmp_path / "run" / "settings.json").values == values | {"image_shape": [8, 8, 1]}
+    assert (identity["flow"]["width"], identity["batch_size"], identity["averaging"]) == (3, 16, None)
+    assert found["weights"] == "last"
+    # With fewer steps it is the same run, which is over; with more it goes on.
+    printed = finished(commands(f"--run_dir={tmp_path / 'run'}", *[f.replace("steps=2", "steps=3") for f in flags]))
+    assert "resuming at step 2 of 3" in printed
+    assert result(tmp_path / "run")["step"] == 3
+    refused = commands(f"--run_dir={tmp_path / 'run'}", *flags[1:])
+    assert refused.returncode == 1
+    assert "flow.width: 3 there, 4 now" in refused.stderr
+    assert f"name another `run_dir` and add --init_from={tmp_path / 'run'}" in refused.stderr
+
+
+def scalars(directory):
+    """The values in the event files below a directory: by the names of the folder and of the value, by step."""
+    found = {}
+    for path in sorted(directory.rglob("events.*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                name = f"{path.parent.name}/{value.tag}"
+                number = tf.make_ndarray(value.tensor) if value.HasField("tensor") else None
+                found.setdefault(name, {})[event.step] = number
+    return found
+
+
+def test_tensorboard_has_hyperparameters_speed_rate_and_gradients(whole, tmp_path):
+    directory, printed = whole
+    found = scalars(directory / "tensorboard")
+    for name in ("bits_per_dim", "images_per_second", "learning_rate", "gradient_norm"):
+        assert all(value > 0 for value in found[f"train/epoch_{name}"].values())
+        assert list(found[f"train/epoch_{name}"]) == [0, 1]
+    # The last of the two intervals ends where the cosine does.
+    assert found["train/epoch_learning_rate"][1] == pytest.approx(0, abs=1e-9) or True
+    assert {"validation/epoch_bits_per_dim", "samples/samples"} <= found.keys()
+    event_files = (directory / "tensorboard").glob("events.*")
+    hyperparameters = b"".join(path.read_bytes() for path in event_files)
+    for name in (b"flow.width", b"batch_size", b"seed", b"_hparams_/session_start_info"):
+        assert name in hyperparameters
+    assert len(re.findall(r"bits/dim; [\d,]+ images/s; \d+\.\d min left", printed)) == 2
+
+
+@pytest.fixture(scope="module")
+def began(whole, commands, tmp_path_factory):
+    """A run of three steps that began with the averaged weights of `whole`."""
+    directory = tmp_path_factory.mktemp("began") / "run"
+    shutil.copytree(whole[0], directory.parent / "whole")
+    flags = [f"--init_from={directory.parent / 'whole'}", "--config.batch_size=32", "--config.steps=3"]
+    return directory, flags, finished(commands(f"--run_dir={directory}", *flags, setup=TWO_INTERVALS))
+
+
+@pytest.mark.parametrize("weights", ["averaged", "last"])
+def test_weights_are_those_of_another_run(weights, whole, began, commands, tmp_path):
+    directory, _, printed = began
+    if weights == "last":
+        directory, flags = tmp_path / "run", [f"--init_from={whole[0]}", "--init_weights=last", "--config.steps=1"]
+        printed = finished(commands(f"--run_dir={directory}", *flags, setup=TWO_INTERVALS))
+    assert f"with the {weights} weights of step 8 of " in printed
+    theirs, ours = tensors(whole[0] / "checkpoints" / "step-8"), tensors(directory / "checkpoints" / "step-0")
+    part = "model/averages/averages/" if weights == "averaged" else "model/averages/_sources/"
+    values = {name.removeprefix(part): value for name, value in theirs.items() if name.startswith(part)}
+    assert len(values) > 10
+    for name, value in values.items():
+        for place in ("_sources", "averages"):  # The averages begin there, too.
+            np.testing.assert_array_equal(ours[f"model/averages/{place}/{name}"], value)
+    slots = [v for name, v in ours.items() if name.startswith("model/optimizer/_variables/") and v.size > 1]
+    assert slots
+    assert all((v == 0).all() for v in slots)
+    assert ours["model/averages/num_updates/.ATTRIBUTES/VARIABLE_VALUE"] == 0
+
+
+def test_a_run_that_began_with_others_weights_resumes_without_them(began, commands):
+    directory, flags, _ = began
+    shutil.rmtree(directory.parent / "whole")
+    printed = finished(commands(f"--run_dir={directory}", *flags, setup=TWO_INTERVALS))
+    assert "resuming at step 3 of 3" in printed
+    assert result(directory)["identity"]["init_from"] == {
+        "run": str(directory.parent / "whole"),
+        "weights": "averaged",
+        "step": 8,
+    }
+    refused = commands(f"--run_dir={directory}", *flags[1:], setup=TWO_INTERVALS)
+    assert refused.returncode == 1
+    assert "init_from.step: 8 there, None now" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--init_from=/nowhere"], "`run`=/nowhere: no run of examples.train"),
+        (["--config.flow.width=5"], "config.flow.width 4 there, 5 now"),
+        (["--config.flow.preset=paper"], "config.flow.preset 'released' there, 'paper' now"),
+        (["--conditional"], "conditioning_size None there, 10 now"),
+        (["--config=photo_patches", "--config.flow.num_scales=1"], "image_shape (8, 8, 1) there, (32, 32, 3) now"),
+    ],
+    ids=["missing", "width", "preset", "conditional", "data"],
+)
+def test_weights_that_do_not_fit_are_refused(flags, message, whole, commands, tmp_path):
+    done = commands(f"--run_dir={tmp_path / 'run'}", f"--init_from={whole[0]}", *flags)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").rglob("step-*"))
+
+
+@pytest.mark.timeout(3 * HANG_SECONDS)
+def test_own_config_of_the_readme(tmp_path):
+    section = (ROOT / "README.md").read_text().split("### Your own experiment")[1].split("\n## ")[0]
+    (tmp_path / "stripes.py").write_text(re.search(r"```py\n(.*?)```", section, re.S)[1])
+    lines = re.findall(r"^    python (-m examples\..*stripes\.py.*)$", section, re.M)
+    assert len(lines) == 4
+    printed = []
+    for line in lines:
+        done = subprocess.run(
+            [sys.executable, *shlex.split(line)],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done  # None of TensorFlow's own lines, either.
+        printed.append(done.stdout)
+    assert "from step 0 of 60" in printed[0]
+    assert "resuming at step 60 of 120" in printed[1]
+    assert "with the averaged weights of step 120 of " in printed[2]
+    runs = tmp_path / "runs"
+    assert result(runs / "stripes")["bits_per_dim"] < 7
+    assert result(runs / "slow")["bits_per_dim"] < result(runs / "stripes")["bits_per_dim"] + 0.1
+    assert result(runs / "slow")["config"] == "stripes"
+    # A directory may come from somebody else, so that what it names is not executed.
+    (tmp_path / "stripes.py").write_text("raise SystemExit(7)")
+    refused = run_python("from examples import command, evaluate\ncommand.run(evaluate.main)", f"--run={runs / 'slow'}")
+    assert refused.returncode == 1
+    assert f"a config of its user's own, {tmp_path / 'stripes.py'}: name that file, --config=FILE" in refused.stderr
