@@ -13,8 +13,7 @@ import pytest
 from examples import data
 from examples.data import picture_file
 from tests.examples.commands import ROOT
-
-Image = pytest.importorskip("PIL.Image")
+from tests.examples.data.pictures import NAMES, Image
 
 PEAK = """
 import resource, sys
@@ -45,8 +44,8 @@ def write_bomb(path, width, height, bits=1, kind=0, channels=1):
 @pytest.fixture
 def pictures(tmp_path):
     """A directory with three good pictures."""
-    for i in range(3):
-        Image.fromarray(np.full((9, 9, 3), i, np.uint8)).save(tmp_path / f"{i}.png")
+    for i, name in enumerate(NAMES):
+        Image.fromarray(np.full((9, 9, 3), i, np.uint8)).save(tmp_path / name)
     return tmp_path
 
 
@@ -63,9 +62,9 @@ def test_memory_is_bounded(tmp_path):
     """Four threads would take four times 0.5 GiB, or more."""
     pytest.importorskip("resource")
     side = int(picture_file.MAX_PIXELS**0.5)
-    write_bomb(tmp_path / "0.png", side, side, bits=8, kind=6, channels=4)
-    for i in range(1, 4):
-        shutil.copyfile(tmp_path / "0.png", tmp_path / f"{i}.png")
+    write_bomb(tmp_path / "a.png", side, side, bits=8, kind=6, channels=4)
+    for name in NAMES:
+        shutil.copyfile(tmp_path / "a.png", tmp_path / name)
     command = [sys.executable, "-c", PEAK, str(tmp_path)]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True
