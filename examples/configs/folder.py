@@ -1,4 +1,8 @@
-"""Any directory of pictures: --folder names it, and --image_size is the side of the squares they are cut to."""
+"""Any directory of pictures: --folder names it, and --image_size is the side of the squares they are cut to.
+
+`examples.data.folder` says which pictures are held out, and what happens to those that are no squares, small or
+damaged.
+"""
 
 from examples import data
 from examples.config import Config, small_flow

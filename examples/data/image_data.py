@@ -29,6 +29,8 @@ class ImageData:
       whole: bool; pixels are whole numbers in [0, levels). Otherwise they are float32, and noise is already added.
       conditioning_names: tuple of str, the meaning of each entry of a conditioning vector, e.g. class names; empty if
         there is no conditioning.
+      notes: str, what whoever trains should see first, e.g. how many files were skipped; empty if there is nothing. It
+        is no part of a run's identity, so that a file which is no picture stops no run.
 
     Raises:
       ValueError: if one of these rules is broken.
@@ -45,6 +47,7 @@ class ImageData:
     genuine: bool = True
     whole: bool = True
     conditioning_names: tuple[str, ...] = ()
+    notes: str = ""
 
     def __post_init__(self):
         if not isinstance(self.levels, int) or not 2 <= self.levels <= 256:

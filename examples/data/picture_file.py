@@ -1,6 +1,7 @@
 """One picture of a file, decoded on any of several threads, which together take a bounded amount of memory."""
 
 import contextlib
+import math
 import threading
 
 import numpy as np
@@ -21,7 +22,12 @@ class Reader:
     """Reads pictures on several threads at once as long as all that they decode is no more than the largest picture."""
 
     def __init__(self, size):
-        """`size` is the side of the square that each picture is reduced to."""
+        """`size` is the side of the square that each picture is resized to; raises ValueError if it is too large."""
+        if size**2 > MAX_PIXELS:
+            raise ValueError(
+                f"`size`={size}: must be at most {math.isqrt(MAX_PIXELS)}, the side of a square of as many pixels as a "
+                "picture may have; lower it."
+            )
         self._size = size
         self._pillow, self._orient = import_extra("PIL.Image"), import_extra("PIL.ImageOps").exif_transpose
         # malloc would keep Pillow's blocks of 16 MiB for the thread that frees them, not for the next large picture.
@@ -30,15 +36,15 @@ class Reader:
         self._bytes, self._pixels = _Budget(MAX_BYTES), _Budget(MAX_PIXELS)
 
     def read(self, file):
-        """Returns uint8 [size, size, 3]: the upright picture's central square, reduced.
+        """Returns uint8 [size, size, 3], the upright picture's central square, resized; and that picture's (W, H).
 
         Raises:
-          ValueError: if the picture, which the message names, is damaged, too large, too small or has more than 8 bits
-            per channel. What is too large is refused by its header.
+          ValueError: if the picture, which the message names, is damaged, too large or has more than 8 bits per
+            channel. What is too large is refused by its header.
         """
         try:
             with self._bytes.taken(self._checked_bytes(file)), self._pixels.taken(self._checked_pixels(file)):
-                return self._reduced(file)
+                return self._resized(file)
         except _PictureError as error:
             raise ValueError(f"picture {str(file)!r}: {error}.") from error.__cause__
 
@@ -55,9 +61,9 @@ class Reader:
         num_pixels = size[0] * size[1] * num_copies
         if num_pixels > MAX_PIXELS:
             raise _too_large("{}x{}".format(*size))
-        return num_pixels
+        return max(num_pixels, self._size**2)  # Enlarged, a small picture takes as much as a large one.
 
-    def _reduced(self, file):
+    def _resized(self, file):
         # What is decoded is freed at the end of this method, before other threads are given its share.
         with _errors_of(self._pillow), self._pillow.open(file, formats=FORMATS) as picture:
             # Pillow would clip the values of these modes to 255 instead of rescaling them.
@@ -68,12 +74,11 @@ class Reader:
         side = min(width, height)
         if has_more_bits:
             raise _PictureError("has more than 8 bits a channel; convert it to 8 bits")
-        if side < self._size:
-            raise _PictureError(f"is {width}x{height}, smaller than `size`={self._size}; remove it or lower `size`")
-        # One call reduces and crops; the crop may begin at half a pixel.
+        # One call resizes and crops; the crop may begin at half a pixel.
         left, top = (width - side) / 2, (height - side) / 2
         box = (left, top, left + side, top + side)
-        return np.asarray(upright.resize((self._size, self._size), self._pillow.Resampling.BICUBIC, box=box))
+        resized = upright.resize((self._size, self._size), self._pillow.Resampling.BICUBIC, box=box)
+        return np.asarray(resized), (width, height)
 
 
 class _PictureError(Exception):

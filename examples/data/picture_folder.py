@@ -17,10 +17,11 @@ _NUM_THREADS = min(4, os.cpu_count() or 1)
 def folder(path, size, conditional=False):
     """Returns the `ImageData` of the pictures below a directory, uint8 [size, size, 3].
 
-    A picture is reduced until its short side is `size` (bicubic, antialiased), and its central square is kept. Pictures
-    are the files that end in .png, .jpg, .jpeg, .bmp, .gif (first frame) or .webp, and whose names, like those of the
-    folders between `path` and them, don't start with a dot. Links to pictures are followed, links to directories are
-    not. Decoding takes less than 1 GiB of memory, whatever the directory holds.
+    A picture is resized until its short side is `size` (bicubic, antialiased), and its central square is kept. Pictures
+    are the files that end in .png, .jpg, .jpeg, .bmp, .gif (first frame) or .webp. Other files are skipped, and so is
+    everything, file or folder, whose name starts with a dot. Links to pictures are followed, links to directories are
+    not. `notes` says how many pictures were cut to a square, how many were smaller than `size` and enlarged, and how
+    many files were skipped. Decoding takes less than 1 GiB of memory, whatever the directory holds.
 
     A hash of a picture's name below `path` selects its split, and nothing else does: about 5 % are held out for
     validation and 5 % for testing, and a picture moves to another split only if it, or a folder between `path` and it,
@@ -28,17 +29,18 @@ def folder(path, size, conditional=False):
 
     Args:
       path: str or path of a directory that holds at least 3 pictures, itself or in directories below it.
-      size: int, side of an image in pixels.
+      size: int, side of an image in pixels, at most 8192.
       conditional: must be False, because there are no classes.
 
     Raises:
       FileNotFoundError, NotADirectoryError: if there is no directory `path`.
       ImportError: if Pillow or tqdm is missing.
-      ValueError: if `size` is not positive, a split is empty, or a picture, which the message names, is damaged, too
-        small, too large (see `picture_file`), has more than 8 bits per channel or a name that is no text.
+      ValueError: if `size` is out of range, a split is empty, or a picture, which the message names, is damaged, too
+        large (see `picture_file`), has more than 8 bits per channel or a name that is no text.
     """
     refuse_conditional(conditional, "a folder")
     check_int("size", size, 1, "the side of an image in pixels")
+    reader = picture_file.Reader(size)
     if path is None:
         raise ValueError("`folder`=None: must be a directory of pictures; name one, --folder=PATH.")
     path = pathlib.Path(path)
@@ -47,31 +49,40 @@ def folder(path, size, conditional=False):
     if not path.is_dir():
         raise NotADirectoryError(f"`path`={str(path)!r}: is a file; give the directory that holds the pictures.")
     picture_names.check_is_text(path.resolve().name, f"`path`={str(path)!r}")
-    names = picture_names.find(path)
+    names, num_skipped = picture_names.find(path)
     found = picture_names.by_split(path, names)
-    images = _read_pictures([path / name for name in names], size)
+    images, changes = _read_pictures(reader, [path / name for name in names], size)
     ends = np.cumsum([len(found["test"]), len(found["validation"])])
+
+    def split(rows):
+        return ArrayImages(images[rows])
+
+    skipped = [f"{num_skipped:,} file{'s' * (num_skipped > 1)} skipped (hidden, or no pictures)"] * (num_skipped > 0)
     return ImageData(
         key="folder",
         name=f"folder {path.resolve().name}, {len(names)} pictures at {size}x{size}",
-        train=ArrayImages(images[ends[1] :]),
-        validation=ArrayImages(images[slice(*ends)]),
-        test=ArrayImages(images[: ends[0]]),
+        train=split(slice(ends[1], None)),
+        validation=split(slice(*ends)),
+        test=split(slice(ends[0])),
         levels=256,
         splits=dict(picture_names.SPLITS),
-        preprocessing=f"short side to {size} (bicubic, antialiased), central square",
+        preprocessing="; ".join([f"short side to {size} (bicubic, antialiased), central square", *changes]),
+        notes="; ".join([*changes, *skipped]),
     )
 
 
-def _read_pictures(files, size):
-    """Returns uint8 [N, size, size, 3]; decodes on a few threads."""
+def _read_pictures(reader, files, size):
+    """Returns uint8 [N, size, size, 3] and words that say how many were cut or enlarged; decodes on a few threads."""
     tqdm, pillow = import_extra("tqdm"), import_extra("PIL.Image")
-    reader = picture_file.Reader(size)
     images = np.empty((len(files), size, size, 3), np.uint8)
+    num_cut = num_enlarged = 0
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(_NUM_THREADS) as pool:
         # What Pillow only warns of is refused too. Filters hold for all threads, so they are not set in these.
         warnings.simplefilter("error", pillow.DecompressionBombWarning)
         decoded = tqdm.tqdm(pool.map(reader.read, files), "reading pictures", len(files), disable=len(files) <= 500)
-        for i, image in enumerate(decoded):
+        for i, (image, (width, height)) in enumerate(decoded):
             images[i] = image
-    return images
+            num_cut += width != height
+            num_enlarged += min(width, height) < size
+    counts = {"cut to a square": num_cut, "enlarged": num_enlarged}
+    return images, [f"{count:,} of {len(files):,} pictures {done}" for done, count in counts.items() if count]

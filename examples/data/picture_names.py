@@ -14,26 +14,33 @@ SPLITS = {
 
 
 def find(path):
-    """Returns the paths of the pictures below a directory, relative to it, sorted by their hashes.
+    """Returns the pictures below a directory, and how many other files there are.
 
     Args:
       path: `pathlib.Path` of the directory.
+
+    Returns:
+      names: list of str, paths of the pictures relative to `path`, sorted by their hashes.
+      others: int, files that are hidden (their name, or that of a folder above them below `path`, starts with a dot),
+        have another ending, or are links to nothing.
 
     Raises:
       ValueError: if there are fewer than 3 pictures, a name is no text, or folders are nested too deeply.
     """
     try:
-        files = [f for f in path.rglob("*") if f.suffix.lower() in SUFFIXES and not _is_hidden(f, path) and f.is_file()]
+        files = [f for f in path.rglob("*") if not f.is_dir()]
     except RecursionError as error:  # Up to Python 3.12, which calls itself for each level.
         raise ValueError(f"`path`={str(path)!r}: its directories are nested too deeply; move pictures up.") from error
-    if len(files) < 3:
+    pictures = [f for f in files if f.suffix.lower() in SUFFIXES and not _is_hidden(f, path) and f.is_file()]
+    if len(pictures) < 3:
         raise ValueError(
-            f"`path`={str(path)!r}: holds {len(files)} pictures ({', '.join(SUFFIXES)}): must hold at least 3, to "
+            f"`path`={str(path)!r}: holds {len(pictures)} pictures ({', '.join(SUFFIXES)}): must hold at least 3, to "
             "train, validate and test; add some."
         )
-    for file in files:
+    for file in pictures:
         check_is_text(file.relative_to(path).as_posix(), f"picture {str(file)!r}")
-    return sorted((f.relative_to(path).as_posix() for f in files), key=lambda name: (_unit_hash(name), name))
+    names = sorted((f.relative_to(path).as_posix() for f in pictures), key=lambda name: (_unit_hash(name), name))
+    return names, len(files) - len(pictures)
 
 
 def split_of(name):

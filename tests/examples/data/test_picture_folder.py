@@ -22,7 +22,7 @@ def cubic_weights(length, side, target):
     return weights / weights.sum(1, keepdims=True)
 
 
-@pytest.mark.parametrize("size", [(40, 30), (30, 40), (33, 38), (16, 50), (16, 16)])
+@pytest.mark.parametrize("size", [(40, 30), (30, 40), (33, 38), (16, 50), (16, 16), (9, 5), (20, 12), (8, 8)])
 def test_folder_resizes_and_crops(size, tmp_path):
     pixels = write_picture(tmp_path / "a.png", size).astype(float)
     for name in NAMES:
@@ -85,7 +85,7 @@ def test_folder_path_errors(tmp_path):
         data.folder(tmp_path / "empty", 8)
 
 
-@pytest.mark.parametrize("fault", ["text", "cut", "small", "deep"])
+@pytest.mark.parametrize("fault", ["text", "cut", "deep"])
 def test_folder_names_the_bad_picture(fault, tmp_path):
     for name in NAMES:
         write_picture(tmp_path / name)
@@ -95,9 +95,6 @@ def test_folder_names_the_bad_picture(fault, tmp_path):
     elif fault == "cut":
         write_picture(bad)
         bad.write_bytes(bad.read_bytes()[:1000])
-    elif fault == "small":
-        write_picture(bad, (40, 7))
-        message = "is 40x7, smaller than `size`=8; remove it or lower `size`"
     else:
         Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(bad)
         message = "has more than 8 bits a channel; convert it to 8 bits"
@@ -115,3 +112,50 @@ def test_folder_shows_progress_when_there_are_many(tmp_path, capsys):
     (tmp_path / "500.png").unlink()
     data.folder(tmp_path, 4)
     assert capsys.readouterr().err == ""
+
+
+def write_sizes(path, sizes, others=()):
+    for i, size in enumerate([(8, 8)] * 10 + sizes):
+        write_picture(path / f"{i}.png", size)
+    for name in others:
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("no picture")
+
+
+COUNTS = {
+    "nothing": ([], [], [], []),
+    "one of each": (
+        [(9, 8), (7, 7)],
+        ["notes.txt"],
+        ["1 of 12 pictures cut to a square", "1 of 12 pictures enlarged"],
+        ["1 file skipped (hidden, or no pictures)"],
+    ),
+    "both at once": ([(9, 7)], [], ["1 of 11 pictures cut to a square", "1 of 11 pictures enlarged"], []),
+    "skipped": (
+        [],
+        [".a.png", ".DS_Store", "b.PDF", "c", ".hidden/d.png", "shown/e.txt"],
+        [],
+        ["6 files skipped (hidden, or no pictures)"],
+    ),
+    "many": ([(20, 30)] * 990, [], ["990 of 1,000 pictures cut to a square"], []),
+}
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_folder_counts_what_it_changed_and_skipped(name, tmp_path):
+    sizes, others, changes, skipped = COUNTS[name]
+    write_sizes(tmp_path, sizes, others)
+    images = data.folder(tmp_path, 8)
+    assert images.preprocessing == "; ".join(["short side to 8 (bicubic, antialiased), central square", *changes])
+    assert images.notes == "; ".join([*changes, *skipped])
+    assert images.name == f"folder {tmp_path.name}, {10 + len(sizes)} pictures at 8x8"
+
+
+def test_other_files_leave_a_run_what_it_is(tmp_path):
+    """A file that another program leaves there must not keep a run from resuming."""
+    write_sizes(tmp_path, [(9, 8)])
+    before = data.folder(tmp_path, 8)
+    (tmp_path / "Thumbs.db").write_text("left by another system")
+    after = data.folder(tmp_path, 8)
+    assert (after.name, after.splits, after.preprocessing) == (before.name, before.splits, before.preprocessing)
+    assert after.notes != before.notes

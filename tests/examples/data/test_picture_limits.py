@@ -5,13 +5,15 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
+import time
 import zlib
 
 import numpy as np
 import pytest
 
 from examples import data
-from examples.data import picture_file
+from examples.data import picture_file, picture_folder
 from tests.examples.commands import ROOT
 from tests.examples.data.pictures import NAMES, Image
 
@@ -72,6 +74,35 @@ def test_memory_is_bounded(tmp_path):
     name, added = done.stdout.splitlines()
     assert name == f"folder {tmp_path.name}, 4 pictures at 8x8"
     assert int(added) < 0.75 * 2**30
+
+
+def test_enlarged_pictures_count_as_what_they_become(tmp_path, monkeypatch):
+    """The limit is that of one enlarged picture, so threads must take turns."""
+    for name in (*NAMES, "a.png", "b.png", "c.png"):
+        Image.new("RGB", (1, 1)).save(tmp_path / name)
+    lock, counts, resize = threading.Lock(), [0, 0], Image.Image.resize
+
+    def slow_resize(*arguments, **keywords):
+        with lock:
+            counts[0] += 1
+            counts[1] = max(counts)
+        time.sleep(0.02)
+        try:
+            return resize(*arguments, **keywords)
+        finally:
+            with lock:
+                counts[0] -= 1
+
+    monkeypatch.setattr(picture_folder, "_NUM_THREADS", 4)
+    monkeypatch.setattr(Image.Image, "resize", slow_resize)
+    monkeypatch.setattr(picture_file, "MAX_PIXELS", 64)
+    data.folder(tmp_path, 8)
+    assert counts == [0, 1]
+
+
+def test_a_size_larger_than_any_picture(pictures):
+    with pytest.raises(ValueError, match=r"`size`=8193: must be at most 8192, the side of a square .*; lower it\."):
+        data.folder(pictures, 8193)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp"])
