@@ -1,7 +1,7 @@
 """Any directory of pictures: --folder names it, and --image_size is the side of the squares they are cut to.
 
-`examples.data.folder` says which pictures are held out, and what happens to those that are no squares, small or
-damaged.
+With --conditional the folders in it are the classes. `examples.data.folder` says which pictures are held out, and what
+happens to those that are no squares, small or damaged.
 """
 
 from examples import data

@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 
 from examples.data import picture_file, picture_names
-from examples.data.image_data import ImageData, check_int, import_extra, refuse_conditional
+from examples.data.image_data import ImageData, check_int, import_extra
 from examples.data.images import ArrayImages
 
 _NUM_THREADS = min(4, os.cpu_count() or 1)
@@ -30,15 +30,16 @@ def folder(path, size, conditional=False):
     Args:
       path: str or path of a directory that holds at least 3 pictures, itself or in directories below it.
       size: int, side of an image in pixels, at most 8192.
-      conditional: must be False, because there are no classes.
+      conditional: bool; each image comes with its class, one-hot. The classes are the names of the folders directly in
+        `path`, sorted; a picture may lie at any depth below the folder of its class.
 
     Raises:
       FileNotFoundError, NotADirectoryError: if there is no directory `path`.
       ImportError: if Pillow or tqdm is missing.
-      ValueError: if `size` is out of range, a split is empty, or a picture, which the message names, is damaged, too
-        large (see `picture_file`), has more than 8 bits per channel or a name that is no text.
+      ValueError: if `size` is out of range, a split is empty, the classes are not as `conditional` demands, or a
+        picture, which the message names, is damaged, too large (see `picture_file`), has more than 8 bits per channel
+        or a name that is no text.
     """
-    refuse_conditional(conditional, "a folder")
     check_int("size", size, 1, "the side of an image in pixels")
     reader = picture_file.Reader(size)
     if path is None:
@@ -51,11 +52,15 @@ def folder(path, size, conditional=False):
     picture_names.check_is_text(path.resolve().name, f"`path`={str(path)!r}")
     names, num_skipped = picture_names.find(path)
     found = picture_names.by_split(path, names)
+    classes = picture_names.classes(path, found) if conditional else ()
     images, changes = _read_pictures(reader, [path / name for name in names], size)
     ends = np.cumsum([len(found["test"]), len(found["validation"])])
 
     def split(rows):
-        return ArrayImages(images[rows])
+        if not conditional:
+            return ArrayImages(images[rows])
+        indices = [classes.index(picture_names.class_of(name)) for name in names[rows]]
+        return ArrayImages(images[rows], np.eye(len(classes), dtype=np.float32)[indices])
 
     skipped = [f"{num_skipped:,} file{'s' * (num_skipped > 1)} skipped (hidden, or no pictures)"] * (num_skipped > 0)
     return ImageData(
@@ -67,6 +72,7 @@ def folder(path, size, conditional=False):
         levels=256,
         splits=dict(picture_names.SPLITS),
         preprocessing="; ".join([f"short side to {size} (bicubic, antialiased), central square", *changes]),
+        conditioning_names=classes,
         notes="; ".join([*changes, *skipped]),
     )
 

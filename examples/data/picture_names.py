@@ -1,4 +1,4 @@
-"""What the names of pictures in a directory decide: which files are pictures, and their splits."""
+"""What the names of pictures in a directory decide: which files are pictures, their classes and their splits."""
 
 import hashlib
 import itertools
@@ -66,6 +66,51 @@ def by_split(path, names):
             f"test; add pictures, or rename {' and '.join(renamed)}."
         )
     return found
+
+
+def classes(path, found):
+    """Returns the classes of the pictures of a directory: the folders directly in it, sorted by name.
+
+    Args:
+      path: `pathlib.Path` of the directory.
+      found: what `by_split` returns.
+
+    Raises:
+      ValueError: if a picture lies in no class, there is only one class, or a class has no picture for training or a
+        name that is no text.
+    """
+    leave = "leave `conditional` out"
+    names = [name for split in found.values() for name in split]
+    outside = sorted(name for name in names if "/" not in name)
+    if outside:
+        raise ValueError(
+            f"`conditional`=True: `path`={str(path)!r} itself holds {len(outside)} of {len(names)} pictures, such as "
+            f"{outside[0]!r}: each must lie in a folder that is named as its class; move them there, or {leave}."
+        )
+    # A link is no folder whose pictures are found, but whoever made it takes it for a class, and must be told.
+    folders = sorted(f.name for f in path.iterdir() if f.is_dir() and not _is_hidden(f, path))
+    for folder in folders:
+        check_is_text(folder, f"class {folder!r} in `path`={str(path)!r}")
+    if len(folders) == 1:
+        raise ValueError(
+            f"`conditional`=True: `path`={str(path)!r} holds one class, {folders[0]!r}: there must be at least 2 "
+            f"folders in it, each named as a class; name the directory that holds these, add one, or {leave}."
+        )
+    trained = {class_of(name) for name in found["train"]}
+    empty = [folder for folder in folders if folder not in trained]
+    if empty:
+        num_pictures = sum(class_of(name) == empty[0] for name in names)
+        raise ValueError(
+            f"`conditional`=True: in `path`={str(path)!r}, {len(empty)} of {len(folders)} classes have no picture for "
+            f"training; {empty[0]!r} has {num_pictures} in all: each class must have one (links to folders are not "
+            f"followed); add pictures to its folder, remove it, or {leave}."
+        )
+    return tuple(folders)
+
+
+def class_of(name):
+    """Returns the class of a picture, which is the first folder of its name."""
+    return name.partition("/")[0]
 
 
 def check_is_text(name, what):

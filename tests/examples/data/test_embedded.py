@@ -106,11 +106,10 @@ def test_digits_with_their_classes():
     "load",
     [
         lambda: data.photo_patches(conditional=True),
-        lambda: data.folder("nowhere", 8, conditional=True),
         lambda: data.imagenet(32, "nowhere", conditional=True),
         lambda: data.lsun("tower", "nowhere", conditional=True),
     ],
-    ids=["photo_patches", "folder", "imagenet", "lsun"],
+    ids=["photo_patches", "imagenet", "lsun"],
 )
 def test_nothing_to_condition_on(load):
     with pytest.raises(ValueError, match=r"`conditional`=True: .* has neither classes nor attributes; leave it out\."):
