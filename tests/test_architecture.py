@@ -13,7 +13,7 @@ PACKAGE = ROOT / "tfp_realnvp"
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 # A room is a folder or a module of the package; it may import itself and these.
-MATHEMATICS = {"pixels", "likelihood", "latents", "keywords"}
+MATHEMATICS = {"pixels", "likelihood", "latents", "keywords", "sampling"}
 ROOMS = {
     "version": set(),
     "checks": set(),
@@ -23,6 +23,7 @@ ROOMS = {
     "networks": {"runtime", "checks", "keywords", "bijectors.masks"},
     "flows": {"bijectors", "networks", "checks"},
     "pixels": {"checks"},
+    "sampling": {"keywords"},
     "likelihood": set(),
     "latents": {"checks", "bijectors"},
     "saving": {"version", "checks", "runtime", "bijectors", "networks", *MATHEMATICS},

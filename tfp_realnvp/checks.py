@@ -35,12 +35,15 @@ def check_levels(levels: Any) -> None:
     check_int("levels", levels, 2, 65536, "the number of values of a pixel, e.g. 256 for 8 bits")
 
 
-def check_seed(seed: Any) -> tf.Tensor:
+def check_seed(seed: Any, rule: str = "two integers, e.g. (0, step)") -> tf.Tensor:
     """Returns the `seed` of a stateless random number as a tensor; raises ValueError unless it is two integers."""
-    seed = tf.convert_to_tensor(seed if seed is not None else ())
-    if not (seed.dtype.is_integer and seed.shape.is_compatible_with([2])):
-        raise ValueError(f"`seed`={seed!r}: must be two integers, e.g. (0, step); another pair gives other noise.")
-    return seed
+    try:
+        pair = tf.convert_to_tensor(seed if seed is not None else ())
+    except (TypeError, ValueError):  # Such as numbers beside text, or of more than 64 bits.
+        pair = tf.zeros([0])
+    if not (pair.dtype.is_integer and pair.shape.is_compatible_with([2])):
+        raise ValueError(f"`seed`={seed!r}: must be {rule}; another one gives other noise.")
+    return pair
 
 
 def check_float_type(argument: str, dtype: Any) -> None:

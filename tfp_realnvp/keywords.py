@@ -66,7 +66,15 @@ def check_training(training: Any) -> None:
         raise TypeError(f"`training`={training!r}: must be a Python bool; it chooses the graph, not a value in it.")
 
 
-def check_conditioning(what: str, shape: Any, takes: Conditioning, *, rank: int | None = None) -> None:
+_PASS_IT = (
+    "pass it by `log_prob(x, bijector_kwargs={'conditioning': c})`, or in Keras by `fit(x, c)` or a `tf.data.Dataset` "
+    "of pairs (images, conditioning)"
+)
+
+
+def check_conditioning(
+    what: str, shape: Any, takes: Conditioning, *, rank: int | None = None, pass_it: str = _PASS_IT
+) -> None:
     """Raises ValueError unless conditioning of `shape`, or None for none, is what a flow takes.
 
     Args:
@@ -74,12 +82,12 @@ def check_conditioning(what: str, shape: Any, takes: Conditioning, *, rank: int 
       shape: [..., K], or None if there is no conditioning.
       takes: what the flow takes.
       rank: Python int, the rank that the conditioning must have; None for any rank of at least 1.
+      pass_it: how the message says to pass conditioning where there is none.
     """
     if shape is None and takes.size is not None:
         raise ValueError(
             f"{what} is None: the flow was built with `conditioning_size`={takes.size} and needs a vector of this size "
-            f"for each image; pass it by `log_prob(x, bijector_kwargs={{'conditioning': c}})`, or in Keras by `fit(x, "
-            "c)` or a `tf.data.Dataset` of pairs (images, conditioning)."
+            f"for each image; {pass_it}."
         )
     if shape is None:
         return

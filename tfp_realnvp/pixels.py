@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_realnvp.checks import check_levels, check_seed
 
@@ -60,3 +61,39 @@ def quantize(pixels: Any, levels: int = 256) -> tf.Tensor:
         )
     pixels = tf.clip_by_value(tf.floor(pixels), 0.0, levels - 1.0)
     return tf.cast(pixels, tf.uint8 if levels <= 256 else tf.uint16)
+
+
+def levels_of(distribution: tfp.distributions.Distribution, levels: int | None = None) -> int:
+    """Returns how many values a pixel of `distribution` can have.
+
+    Those bijectors and distributions in it that have an int attribute `levels`, as `PixelLogit`, say so.
+
+    Args:
+      distribution: any `tfd.Distribution` over images.
+      levels: Python int, what the user says. Default: what the parts say, or 256 if none says anything.
+
+    Raises:
+      ValueError: for wrong levels, or if the user and the parts, or the parts among themselves, disagree.
+    """
+    if levels is not None:
+        check_levels(levels)
+    kinds = (tfp.distributions.Distribution, tfp.bijectors.Bijector)  # A network may have `levels` of its own.
+    known: dict[int, str] = {}
+    for part in (distribution, *distribution.submodules):
+        value = getattr(part, "levels", None) if isinstance(part, kinds) else None
+        if isinstance(value, int):
+            known.setdefault(value, part.name)
+    if len(known) > 1:
+        found = " and ".join(f"`levels`={value} in {name!r}" for value, name in known.items())
+        raise ValueError(
+            f"`distribution` has {found}: all parts must have the same; build them with the same `levels`."
+        )
+    if not known:
+        return 256 if levels is None else levels
+    [(value, name)] = known.items()
+    if levels not in (None, value):
+        raise ValueError(
+            f"`levels`={levels}: must be that of the distribution, whose {name!r} has `levels`={value}; leave "
+            f"`levels` out, or build the flow with `levels={levels}`."
+        )
+    return value

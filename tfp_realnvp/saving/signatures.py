@@ -7,10 +7,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.checks import check_distribution, check_finite, check_int, check_levels
+from tfp_realnvp.checks import check_distribution, check_finite, check_int
 from tfp_realnvp.keywords import bijector_kwargs, conditioning_of_distribution, image_log_prob
 from tfp_realnvp.likelihood import bits_per_dim
-from tfp_realnvp.pixels import dequantize, quantize
+from tfp_realnvp.pixels import dequantize, levels_of, quantize
+from tfp_realnvp.sampling import batch_shape_of_any_size, of_size, pixels_of_latents, sample_latents, size_divisor
 from tfp_realnvp.saving.requests import Input, Signature, graph_function, require
 
 
@@ -30,22 +31,14 @@ class Signatures(tf.Module):
         super().__init__(name="signatures")
         check_distribution(distribution)
         check_finite(distribution.variables)
-        if levels is None:
-            known = (getattr(part, "levels", None) for part in distribution.submodules)
-            levels = next((value for value in known if isinstance(value, int)), 256)
-        check_levels(levels)
         check_int("max_values", max_values, 1, 2**31 - 1, "the largest request, in N * H * W * C")
         self.distribution = distribution
-        self.levels = levels
+        self.levels = levels_of(distribution, levels)
         self.max_values = max_values
         self._bijector: Any = getattr(distribution, "bijector", None)
-        self._base: Any = getattr(distribution, "distribution", None)
         self.conditioning_size = conditioning_of_distribution(distribution).size
-        self._divisor = getattr(self._bijector, "size_divisor", None)
-        scalars = isinstance(self._base, tfp.distributions.Sample) and self._base.distribution.event_shape.rank == 0
-        self._any_size = self._divisor is not None and scalars
-        height, width, channels = distribution.event_shape
-        self._shape = [None, None, None, channels] if self._any_size else [None, height, width, channels]
+        self._divisor = size_divisor(distribution)
+        self._shape = batch_shape_of_any_size(distribution)
         # Each direction is traced once, for all signatures.
         specs = [tf.TensorSpec(self._shape, distribution.dtype)]
         if self.conditioning_size is not None:
@@ -76,7 +69,7 @@ class Signatures(tf.Module):
         if self._bijector is not None:
             scalar = tf.TensorSpec([], tf.float32)
             sample_inputs["temperature"] = Input(scalar, "factor on the prior's standard deviation", tf.constant(1.0))
-        if self._any_size:
+        if self._divisor is not None:
             unit = f"pixels, a multiple of {self._divisor}"
             for name, size in (("height", height), ("width", width)):
                 sample_inputs[name] = Input(tf.TensorSpec([], tf.int32), unit, tf.constant(size))
@@ -128,12 +121,13 @@ class Signatures(tf.Module):
         conditioning: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         count = require(count, count >= 1, "`count`={}: must be 1 or more, the number of images", count)
-        shape = self.distribution.event_shape.as_list()
-        if self._any_size:
-            for name, size in (("height", height), ("width", width)):
+        shape, size = self.distribution.event_shape.as_list(), None
+        if self._divisor is not None:
+            for name, side in (("height", height), ("width", width)):
                 rule = f"`{name}`={{}}: must be a multiple of {self._divisor}, from {self._divisor} on"
-                count = require(count, (size >= self._divisor) & (size % self._divisor == 0), rule, size)
-            shape = tf.stack([height, width, shape[-1]])
+                count = require(count, (side >= self._divisor) & (side % self._divisor == 0), rule, side)
+            size = height, width
+            shape = tf.stack([*size, shape[-1]])
         if temperature is not None:
             positive = tf.math.is_finite(temperature) & (temperature > 0)
             count = require(count, positive, "`temperature`={}: must be a finite number above 0", temperature)
@@ -141,15 +135,13 @@ class Signatures(tf.Module):
         condition = self._checked_conditioning(conditioning, count)
         if self._bijector is None:
             return {"pixels": self._quantized(self.distribution.sample(count, seed=seed))}
-        base = self._base.copy(sample_shape=shape) if self._any_size else self._base
-        latents = tf.cast(temperature, self._base.dtype) * base.sample(count, seed=seed)
-        return {"pixels": self._forward(tf.ensure_shape(latents, self._shape), *condition)}
+        latents = sample_latents(self.distribution, count, seed=seed, temperature=temperature, size=size)
+        return {"pixels": self._forward(latents, *condition)}
 
     def _latents_and_log_prob(self, pixels: tf.Tensor, conditioning: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
         distribution = self.distribution
-        if self._any_size:
-            base = self._base.copy(sample_shape=tf.shape(pixels)[1:])
-            distribution = distribution.copy(distribution=base)
+        if self._divisor is not None:
+            distribution = of_size(distribution, tf.unstack(tf.shape(pixels)[1:3]))
         log_prob = image_log_prob(distribution, pixels, training=False, conditioning=conditioning)
         # Infinity is no JSON, and TensorFlow Serving's REST clients could not read the answer.
         rule = "`pixels` have a log_prob that is not finite: the model fails on them{}; send others, or mend the model"
@@ -161,8 +153,7 @@ class Signatures(tf.Module):
         return {"log_prob": log_prob, "latents": self._bijector.inverse(pixels, **keywords)}  # From the cache.
 
     def _pixels(self, latents: tf.Tensor, conditioning: tf.Tensor | None = None) -> tf.Tensor:
-        keywords = bijector_kwargs(self._bijector, training=False, conditioning=conditioning)
-        return self._quantized(self._bijector.forward(latents, **keywords))
+        return self._quantized(pixels_of_latents(self.distribution, latents, conditioning))
 
     def _quantized(self, pixels: tf.Tensor) -> tf.Tensor:
         rule = "pixels that are not numbers, from `latents` or a `temperature` that are too large; send smaller ones"
@@ -175,7 +166,7 @@ class Signatures(tf.Module):
         size = tf.shape(images)
         rule = f"`{name}` of shape {{}}: must be [N, H, W, C] with N of 1 or more"
         images = require(images, size[0] >= 1, rule, size)
-        if self._any_size:
+        if self._divisor is not None:
             fits = tf.reduce_all((size[1:3] >= self._divisor) & (size[1:3] % self._divisor == 0))
             images = require(images, fits, f"{rule}, H and W multiples of {self._divisor}; resize or crop", size)
         return self._require_small(images, name, size[0], size[1:])

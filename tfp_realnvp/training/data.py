@@ -10,6 +10,8 @@ import tf_keras
 
 from tfp_realnvp.keywords import check_conditioning, conditioning_of_distribution
 
+_NOT_FINITE = "holds values that are not finite; remove or repair these images."
+
 
 def check_images(
     argument: str,
@@ -55,15 +57,49 @@ def check_images(
             raise ValueError(f"`{argument}` is an empty dataset: it needs at least one batch of images.")
         _check_values(argument, first[0] if isinstance(first, tuple) else first, levels, whole)
     elif hasattr(data, "shape") and hasattr(data, "dtype"):
-        _check_form(argument, tf.TensorShape(data.shape), data.dtype, distribution.event_shape)
-        if not data.shape[0]:
-            raise ValueError(f"`{argument}` of shape {tuple(data.shape)} is empty: it needs at least one image.")
-        _check_values(argument, data, levels, whole)
+        check_array(argument, data, distribution, levels, whole=whole)
     else:
         return
     shape = None if conditioning is None else tf.TensorShape(getattr(conditioning, "shape", None))
     takes = conditioning_of_distribution(distribution)
     check_conditioning(f"`{argument}`: its conditioning", shape, takes, rank=2)
+
+
+def check_array(
+    argument: str, data: Any, distribution: tfp.distributions.Distribution, levels: int, *, whole: bool
+) -> None:
+    """Does what `check_images` does for `data` that are an array or tensor, without their conditioning."""
+    _check_form(argument, tf.TensorShape(data.shape), data.dtype, distribution.event_shape)
+    _check_not_empty(argument, data)
+    _check_values(argument, data, levels, whole)
+
+
+def check_real_pixels(argument: str, pixels: Any, distribution: tfp.distributions.Distribution) -> None:
+    """Raises an error unless `pixels`, an array or tensor, are real pixels [N, H, W, C] that have their noise already.
+
+    Real pixels need not lie in [0, levels): a flow's own samples leave it by a little.
+    """
+    if not (hasattr(pixels, "shape") and hasattr(pixels, "dtype")):
+        raise TypeError(
+            f"`{argument}` is of type {type(pixels).__name__}: must be an array or tensor [N, H, W, C]; convert a list "
+            "with `np.stack`, and take `predict` for a dataset."
+        )
+    _check_form(argument, tf.TensorShape(pixels.shape), pixels.dtype, distribution.event_shape)
+    _check_not_empty(argument, pixels)
+    pixels = np.asarray(pixels)
+    if not np.all(np.isfinite(pixels)):
+        raise ValueError(f"`{argument}` {_NOT_FINITE}")
+    if np.array_equal(pixels, np.floor(pixels)):
+        raise ValueError(
+            f"`{argument}` of dtype {pixels.dtype.name} holds whole numbers only: real pixels have noise, without "
+            "which a density says nothing of images; give images an integer dtype, e.g. uint8, or pass them through "
+            "`dequantize`."
+        )
+
+
+def _check_not_empty(argument: str, data: Any) -> None:
+    if not data.shape[0]:
+        raise ValueError(f"`{argument}` of shape {tuple(data.shape)} is empty: it needs at least one image.")
 
 
 def _check_form(argument: str, shape: tf.TensorShape, dtype: Any, event_shape: tf.TensorShape) -> None:
@@ -86,7 +122,7 @@ def _check_values(argument: str, images: Any, levels: int, whole: bool) -> None:
     images = np.asarray(images)
     low, high = images.min(), images.max()
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"`{argument}` holds values that are not finite; remove or repair these images.")
+        raise ValueError(f"`{argument}` {_NOT_FINITE}")
     if low < 0 or high >= levels:
         raise ValueError(
             f"`{argument}` holds values in [{low}, {high}]: pixels must lie in [0, levels={levels}); they are not to "
@@ -98,6 +134,41 @@ def _check_values(argument: str, images: Any, levels: int, whole: bool) -> None:
             "since noise is added to them. Undo a scaling to [0, 1], or build the model with `dequantize=False` for "
             "pixels that are dequantised already."
         )
+
+
+def conditioning_rows(conditioning: Any, count: int, distribution: tfp.distributions.Distribution) -> tf.Tensor | None:
+    """Returns the conditioning of `count` images as a tensor [count, K], or None for none.
+
+    Args:
+      conditioning: [count, K], or [K] for the same in all images, or None.
+      count: Python int.
+      distribution: `tfd.Distribution` over images.
+
+    Raises:
+      TypeError: if it holds no numbers.
+      ValueError: if it is not what the distribution takes, has another number of rows, or is not finite.
+    """
+    takes = conditioning_of_distribution(distribution)
+    pass_it = "pass `conditioning`, [N, K] or [K] for all images"
+    if conditioning is None:
+        check_conditioning("`conditioning`", None, takes, pass_it=pass_it)
+        return None
+    try:
+        rows = tf.cast(conditioning, distribution.dtype)
+    except (TypeError, ValueError, tf.errors.OpError) as error:
+        raise TypeError(
+            f"`conditioning` of type {type(conditioning).__name__}: must be an array of numbers, [N, K] or [K]; "
+            "classes go in as one-hot vectors."
+        ) from error
+    check_conditioning("`conditioning`", rows.shape, takes)
+    if rows.shape.rank > 2 or (rows.shape.rank == 2 and rows.shape[0] != count):
+        raise ValueError(
+            f"`conditioning` of shape {rows.shape}: must be [{count}, {rows.shape[-1]}], a row for each of {count} "
+            f"images, or [{rows.shape[-1]}], the same for all."
+        )
+    if not tf.reduce_all(tf.math.is_finite(rows)):
+        raise ValueError("`conditioning` holds values that are not finite; remove or repair these rows.")
+    return tf.broadcast_to(rows, [count, rows.shape[-1]])
 
 
 def y_beside_weights(x: Any, y: Any, sample_weight: Any) -> Any:

@@ -9,11 +9,11 @@ import tf_keras
 from tfp_realnvp.checks import check_int
 from tfp_realnvp.training.callbacks import check_callbacks, with_stop_on_failure
 from tfp_realnvp.training.data import check_images, y_beside_weights
-from tfp_realnvp.training.model_files import ModelFiles
+from tfp_realnvp.training.density_model import DensityModel
 
 
 @tf_keras.saving.register_keras_serializable("tfp_realnvp")  # A file names it so, wherever its module lies.
-class FlowModel(ModelFiles):
+class FlowModel(DensityModel):
     """Trains a `tfd.Distribution` over images by `compile`, `fit`, `evaluate` and `predict`.
 
     Data are images [N, H, W, C] of whole numbers in [0, levels), any integer or float type, as NumPy arrays or
@@ -23,7 +23,8 @@ class FlowModel(ModelFiles):
 
     so that clip norm and `l2` mean what they mean in the paper. Logs are in bits/dim: `loss` is the above over
     H * W * C * ln 2, and `bits_per_dim` is without the penalty. Noise is uniform in [0, 1). It is drawn anew in each
-    training step and is the same in every evaluation. `predict` returns bits/dim per image, [N].
+    training step and is the same in every evaluation. `predict` returns bits/dim per image, [N]; `sample` draws pictures
+    and `log_prob` gives nats, both with the weights that `evaluate` uses.
 
     Under a `tf.distribute` strategy the batch is split over the replicas, and each needs at least one image: batch a
     dataset with `drop_remainder=True`. If the shares are equal, the result is that of one replica.

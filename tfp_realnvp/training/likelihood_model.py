@@ -10,12 +10,12 @@ from tfp_realnvp.checks import (
     check_bool,
     check_distribution,
     check_int,
-    check_levels,
     check_not_keras_3,
     check_number,
 )
 from tfp_realnvp.keywords import conditioning_of_distribution
 from tfp_realnvp.likelihood import bits_per_dim
+from tfp_realnvp.pixels import levels_of
 from tfp_realnvp.runtime.observation import observing_layers
 from tfp_realnvp.runtime.replicas import replica_local, sum_over_replicas
 from tfp_realnvp.training.adam import Adam
@@ -43,7 +43,7 @@ class LikelihoodModel(tf_keras.Model):
         self,
         distribution: tfp.distributions.Distribution,
         *,
-        levels: int = 256,
+        levels: int | None = None,
         dequantize: bool = True,
         l2: float = 5e-5,
         averaging: float | None = None,
@@ -55,7 +55,7 @@ class LikelihoodModel(tf_keras.Model):
         Args:
           distribution: `tfd.Distribution` with a static event shape [H, W, C]; `log_prob` in nats, of pixels in
             [0, levels). An `ImageBijector` in a `TransformedDistribution` receives `training` and `conditioning`.
-          levels: Python int.
+          levels: Python int, how many values a pixel can have. Default: that of the flow's `PixelLogit`, else 256.
           dequantize: Python bool; add noise. False for pixels that are continuous already.
           l2: float; weight of the penalty on the `regularized_variables` of the distribution's layers, also in flows of
             your own; 0 for none.
@@ -65,21 +65,20 @@ class LikelihoodModel(tf_keras.Model):
           name: Python str.
 
         Raises:
-          ValueError, TypeError: for an argument out of range or of another type.
+          ValueError, TypeError: for an argument out of range or of another type, or `levels` that are not the flow's.
         """
         super().__init__(name=name)
-        check_levels(levels)
         check_distribution(distribution)
         check_built(distribution)
         check_bool("dequantize", dequantize)
         check_number("l2", l2, lambda w: w >= 0, "0 or more; 0 leaves the penalty out")
         check_int("seed", seed, 0, meaning="which selects the noise")
         self.distribution = distribution
-        self.levels = levels
+        self.levels = levels_of(distribution, levels)
         self.dequantize = dequantize
         self.l2 = l2
         self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False, name="seed")
-        self._objective = Objective(distribution, levels=levels, add_noise=dequantize, l2=l2, seed=self.seed)
+        self._objective = Objective(distribution, levels=self.levels, add_noise=dequantize, l2=l2, seed=self.seed)
         self._evaluated_batches = replica_local(lambda: tf.zeros([], tf.int64), "evaluated_batches")
         self._draw = replica_local(lambda: tf.zeros([], tf.int64), "draw")
         self._failure = Failure()

@@ -1,0 +1,134 @@
+"""Mistakes with levels, and with `FlowModel.sample` and `log_prob`, are refused as `tests/mistakes.py` asks for."""
+
+import numpy as np
+import pytest
+import tensorflow_probability as tfp
+
+import tfp_realnvp as nvp
+from tests.mistakes import PIXELS, X, assert_refused, batches
+from tests.models import flow, normal, on_prior
+
+tfb = tfp.bijectors
+
+ONE_HOT = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
+MODEL = nvp.FlowModel(flow(num_scales=2))
+CONDITIONAL = nvp.FlowModel(flow(conditioning_size=3))
+
+MISTAKES = {
+    "levels that are not the flow's": (
+        lambda _: nvp.FlowModel(flow(levels=17), levels=256),
+        ValueError,
+        "`levels`=256: must be that of the distribution, whose 'pixel_logit' has `levels`=17",
+        "leave `levels` out, or build the flow",
+    ),
+    "parts of other levels": (
+        lambda _: nvp.FlowModel(
+            on_prior(nvp.Composition([nvp.PixelLogit(17), tfb.Invert(nvp.PixelLogit(name="other"))], name="two"))
+        ),
+        ValueError,
+        "`distribution` has `levels`=17 in 'pixel_logit' and `levels`=256 in 'other'",
+        "build them with the same",
+    ),
+    "levels": (lambda _: nvp.FlowModel(normal(), levels=1), ValueError, "`levels`=1: must be", "e.g. 256 for 8 bits"),
+    "no pictures": (lambda _: MODEL.sample(0), ValueError, "`n`=0: must be a Python int in", "number of pictures"),
+    "pictures and a half": (lambda _: MODEL.sample(2.5), ValueError, r"`n`=2\.5: must be a Python int", "pictures"),
+    "no temperature": (lambda _: MODEL.sample(2, temperature=0), ValueError, "`temperature`=0", "finite.*above 0"),
+    "temperature": (lambda _: MODEL.sample(2, temperature=np.nan), ValueError, "`temperature`=nan", "above 0"),
+    "temperature without latents": (
+        lambda _: nvp.FlowModel(normal()).sample(2, temperature=0.5),
+        ValueError,
+        r"`temperature`=0\.5: must be 1",
+        "`tfd.TransformedDistribution`.*leave `temperature` out",
+    ),
+    "whole": (lambda _: MODEL.sample(2, whole="no"), TypeError, "`whole`='no'", "Python bool"),
+    "seed of three": (lambda _: MODEL.sample(2, seed=(1, 2, 3)), ValueError, r"`seed`=\(1, 2, 3\)", "or two ints"),
+    "seed of 33 bits": (lambda _: MODEL.sample(2, seed=2**32), ValueError, "`seed`=4294967296", "of 32 bits"),
+    "fractional seed": (lambda _: MODEL.log_prob(PIXELS, seed=0.5), ValueError, r"`seed`=0\.5", "an int or two ints"),
+    "size by one number": (lambda _: MODEL.sample(2, size=8), ValueError, "`size`=8", r"\(height, width\), two ints"),
+    "size that does not divide": (
+        lambda _: MODEL.sample(2, size=(8, 7)),
+        ValueError,
+        r"`size`=\(8, 7\)",
+        "multiples of the flow's `size_divisor`=2.*round",
+    ),
+    "size 0": (lambda _: MODEL.sample(2, size=(0, 8)), ValueError, r"`size`=\(0, 8\)", "from 2 on"),
+    "size that is fixed": (
+        lambda _: nvp.FlowModel(normal()).sample(2, size=(8, 8)),
+        ValueError,
+        r"`size`=\(8, 8\): must be \[4, 4\] or None",
+        "other sizes want a bijector",
+    ),
+    "pictures without conditioning": (
+        lambda _: CONDITIONAL.sample(2),
+        ValueError,
+        "`conditioning` is None: .*`conditioning_size`=3",
+        r"pass `conditioning`, \[N, K\] or \[K\]",
+    ),
+    "pictures of fewer vectors": (
+        lambda _: CONDITIONAL.sample(8, conditioning=ONE_HOT[:7]),
+        ValueError,
+        r"`conditioning` of shape \(7, 3\): must be \[8, 3\]",
+        "the same for all",
+    ),
+    "pictures of labels": (
+        lambda _: CONDITIONAL.sample(8, conditioning=np.arange(8)),
+        ValueError,
+        r"`conditioning` of shape \(8,\)",
+        "one-hot vectors",
+    ),
+    "densities of text": (
+        lambda _: CONDITIONAL.log_prob(PIXELS, conditioning="cats"),
+        TypeError,
+        "`conditioning` of type str",
+        "array of numbers.*one-hot",
+    ),
+    "conditioning that is not finite": (
+        lambda _: CONDITIONAL.log_prob(PIXELS, conditioning=np.full([3], np.inf)),
+        ValueError,
+        "`conditioning` holds values that are not finite",
+        "remove or repair",
+    ),
+    "conditioning of no use": (
+        lambda _: MODEL.sample(8, conditioning=ONE_HOT),
+        ValueError,
+        r"`conditioning` of shape \(8, 3\)",
+        "takes no conditioning",
+    ),
+    "density of whole numbers": (
+        lambda _: MODEL.log_prob(PIXELS.astype(np.float32)),
+        ValueError,
+        "`images` of dtype float32 holds whole numbers only",
+        "give images an integer dtype.*`dequantize`",
+    ),
+    "density without noise": (
+        lambda _: nvp.FlowModel(flow(), dequantize=False).log_prob(PIXELS),
+        ValueError,
+        "`images` of dtype uint8: must be of a float type",
+        "`dequantize=False`; pass them through `dequantize`",
+    ),
+    "densities of a dataset": (
+        lambda _: MODEL.log_prob(batches(PIXELS)),
+        TypeError,
+        "`images` is of type .*Dataset",
+        "`predict` for a dataset",
+    ),
+    "density of pixels above the levels": (
+        lambda _: MODEL.log_prob(PIXELS.astype(np.int32) + 200),
+        ValueError,
+        r"`images` holds values in \[\d+, \d+\]",
+        "levels=256",
+    ),
+    "density of NaN": (
+        lambda _: MODEL.log_prob(PIXELS * np.nan),
+        ValueError,
+        "`images` holds values that are not finite",
+        "repair",
+    ),
+    "density of one image": (lambda _: MODEL.log_prob(PIXELS[0]), ValueError, r"`images` has shape \(4, 4, 1\)", "N"),
+    "density of no image": (lambda _: MODEL.log_prob(X[:0]), ValueError, "`images` of shape .* is empty", "at least"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_is_refused(name, tmp_path):
+    assert_refused(name, MISTAKES[name], tmp_path)
