@@ -6,6 +6,7 @@ import tensorflow as tf
 import tf_keras
 
 from tests import models
+from tests.training.steep import Steep
 from tfp_realnvp import FlowModel, RealNVPImage, ResidualNetwork
 
 
@@ -78,6 +79,18 @@ def test_loss_scaling_finds_its_scale_and_counts_what_it_leaves_out():
     after = models.values(model.distribution.trainable_variables)
     assert all(np.isfinite(v).all() for v in after)
     assert any((a != b).any() for a, b in zip(before, after, strict=True))
+
+
+def test_the_gradient_norm_is_that_of_unscaled_gradients_and_of_steps_that_were_taken():
+    def norms(gradient):
+        optimizer = tf_keras.mixed_precision.LossScaleOptimizer(tf_keras.optimizers.SGD(0.0))
+        model = models.compiled(Steep(gradient), optimizer=optimizer, l2=0.0)
+        history = model.fit(models.images(8), batch_size=4, verbose=0).history
+        assert np.isfinite(history["loss"]).all()
+        return history["gradient_norm"]
+
+    np.testing.assert_allclose(norms(-3.0), [3.0], rtol=1e-6)
+    assert norms(np.inf) == [0.0]  # Both steps were left out.
 
 
 def test_a_loss_that_is_not_finite_is_an_error_whatever_the_scale():

@@ -127,7 +127,7 @@ def test_logs_of_tensorboard_and_csv(tmp_path):
     with (tmp_path / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2
-    assert set(rows[0]) == {"epoch", "loss", "bits_per_dim", "val_loss", "val_bits_per_dim"}
+    assert set(rows[0]) == {"epoch", "loss", "bits_per_dim", "gradient_norm", "val_loss", "val_bits_per_dim"}
     for name in history:
         np.testing.assert_allclose([float(row[name]) for row in rows], history[name], rtol=1e-6)
     pytest.importorskip("tensorboard")

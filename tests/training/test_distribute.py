@@ -41,7 +41,7 @@ def run(tmp_path_factory):
 def test_training_and_evaluation_are_those_of_one_device(case, run):
     result = run(case)
     alone, together = result["alone"], result["together"]
-    for what in ("losses", "evaluated", "predicted"):
+    for what in ("losses", "norms", "evaluated", "predicted"):
         np.testing.assert_allclose(together[what], alone[what], rtol=1e-5, err_msg=what)
     # One step of SGD shows the gradient. In float64, movements are equal to 1e-10 of the largest of their kind.
     for what in ("one_step", "four_steps", "averages"):
@@ -74,6 +74,14 @@ def test_recalibration_is_that_of_one_device(run):
         for found, expected in zip(result[where]["averages"], result["alone"]["averages"], strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
     assert "outside of" in result["error"]
+
+
+def test_pictures_and_densities_are_those_of_one_device(run):
+    result = run("densities")
+    for where in ("inside", "outside"):
+        for found, expected in zip(result[where], result["alone"], strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert "call it outside" in result["error"]
 
 
 def test_shares_of_replicas_are_rows_of_the_batches(run):

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tf_keras
 
-from tests.models import DIMENSIONS, SHAPE, compiled, flow, images, normal, normal_bits, tiny
+from tests.models import DIMENSIONS, LOC, SCALE, SHAPE, compiled, flow, images, normal, normal_bits, tiny
 from tests.training.fitting import batched, by_steps, noisy, still
 from tfp_realnvp import FlowModel
 
@@ -43,6 +43,12 @@ def test_fit_reports_the_closed_form(dtype, form):
     expected = [normal_bits(noisy(x, seed=3, stream=0, first=first)).mean() for first in (0, 3)]
     np.testing.assert_allclose(history["bits_per_dim"], expected, rtol=1e-6)
     np.testing.assert_allclose(history["loss"], expected, rtol=1e-6)
+    for epoch, first in enumerate((0, 3)):
+        seen = noisy(x, seed=3, stream=0, first=first)
+        gradients = [((seen[i : i + 4] - LOC) / SCALE**2).mean(0) for i in (0, 4, 8)]
+        norms = [np.sqrt((gradient**2).sum()) for gradient in gradients]
+        np.testing.assert_allclose(history["gradient_norm"][epoch], np.mean(norms), rtol=1e-5)
+    assert len(model.evaluate(data, **size, verbose=0)) == 2
 
 
 def test_fit_takes_a_generator():
@@ -129,6 +135,7 @@ def test_loss_holds_the_penalty():
     assert penalty > 0
     model = compiled(distribution, optimizer=still(), l2=0.5)
     expected = 0.5 * penalty / (DIMENSIONS * np.log(2))
-    for loss, bits in (model.evaluate(images(), verbose=0), [v[0] for v in by_steps(model, images(), 1).values()]):
+    trained = by_steps(model, images(), 1)
+    for loss, bits in (model.evaluate(images(), verbose=0), [trained["loss"][0], trained["bits_per_dim"][0]]):
         # This is a difference of two numbers near 8 in float32.
         np.testing.assert_allclose(loss - bits, expected, atol=2e-6)

@@ -44,13 +44,16 @@ def make(preset, optimizer, initial=None, recompute_gradients=False):
 def run(model, initial):
     """The movements of all variables in one step and in four, and what was logged."""
     variables = model.distribution.variables
-    losses = model.fit(batches(8), shuffle=False, verbose=0).history["loss"]
+    history = model.fit(batches(8), shuffle=False, verbose=0).history
+    losses, norms = history["loss"], history["gradient_norm"]
     one = [value - start for value, start in zip(values(variables), initial, strict=True)]
-    losses += model.fit(batches(24), shuffle=False, verbose=0).history["loss"]
+    history = model.fit(batches(24), shuffle=False, verbose=0).history
+    losses, norms = losses + history["loss"], norms + history["gradient_norm"]
     four = [value - start for value, start in zip(values(variables), initial, strict=True)]
     averages = [value - start for value, start in zip(values(model.averages.averages), initial, strict=True)]
     return {
         "losses": losses,
+        "norms": norms,
         "one_step": listed(one),
         "four_steps": listed(four),
         "averages": listed(averages),
@@ -137,6 +140,30 @@ def recalibrated(strategy):
     return found
 
 
+def densities(strategy):
+    """Pictures and densities: alone, inside of the strategy's scope, and outside; and the error in a replica."""
+    alone = make("paper", "sgd")
+    alone.fit(batches(8), verbose=0)
+    initial = values(alone.distribution.variables)
+    with strategy.scope():
+        model = make("paper", "sgd", initial)
+    for average, value in zip(model.averages.averages, values(alone.averages.averages), strict=True):
+        average.assign(value)
+
+    def results(model):
+        return [model.sample(4, seed=1, whole=False).numpy().tolist(), model.log_prob(images(4)).numpy().tolist()]
+
+    found = {"alone": results(alone), "outside": results(model)}
+    with strategy.scope():
+        found["inside"] = results(model)
+    try:
+        strategy.run(lambda: model.log_prob(images(4)))
+        found["error"] = None
+    except RuntimeError as caught:
+        found["error"] = str(caught)
+    return found
+
+
 def shares(strategy):
     """The rows of each batch that each replica gets, and the batches that one device gets."""
     pixels, vectors = numbered(21), np.arange(21, dtype=np.float32)[:, np.newaxis]
@@ -168,7 +195,13 @@ def main():
     )
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     assert strategy.num_replicas_in_sync == 2
-    edges = {"uneven": uneven, "failure": replicas_after_failure, "recalibration": recalibrated, "shares": shares}
+    edges = {
+        "uneven": uneven,
+        "failure": replicas_after_failure,
+        "recalibration": recalibrated,
+        "densities": densities,
+        "shares": shares,
+    }
     for case in map(str.strip, sys.stdin):
         result = edges[case](strategy) if case in edges else compare(strategy, *case.split())
         print("JSON " + json.dumps(result), flush=True)

@@ -28,7 +28,7 @@ class Failure(tf.Module):
         step: tf.Tensor,
         loss: tf.Tensor,
         record: LayerRecord,
-        gradients: list[tf.Tensor],
+        squares: tf.Tensor,
         variables: list[tf.Variable],
         gradients_may_overflow: Any = False,
     ) -> tf.Tensor:
@@ -38,8 +38,8 @@ class Failure(tf.Module):
           step: int64 scalar, counted from 0.
           loss: scalar.
           record: the layers of the step.
-          gradients: list of tensors, summed over the replicas.
-          variables: those that the gradients belong to.
+          squares: float32 [G], the `squared_norms` of the gradients, which were summed over the replicas.
+          variables: the G variables that the gradients belong to.
           gradients_may_overflow: bool or scalar bool; gradients that are not finite are then no failure.
         """
         self._layers = list(record.names)
@@ -47,8 +47,7 @@ class Failure(tf.Module):
         layers = tf.math.is_finite(tf.stack([*record.sums, tf.cast(loss, tf.float32)]))
         # Backpropagation walks from the last layer to the first, so the last gradient in the list failed first.
         # Squares are checked, since clipping by the norm makes NaN of finite gradients whose norm is infinite.
-        squares = 2 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in reversed(gradients)])
-        weights = tf.math.is_finite(squares) | gradients_may_overflow
+        weights = tf.math.is_finite(tf.reverse(squares, [0])) | gradients_may_overflow
         norm = tf.math.is_finite(tf.reduce_sum(squares)) | gradients_may_overflow
         finite = tf.reduce_all(layers) & tf.reduce_all(weights) & norm
         found = tf.stack([step, _first_false(layers), _first_false(weights)])
@@ -72,6 +71,11 @@ class Failure(tf.Module):
             f"step {step + 1}: not finite: {cause}. No weight was changed by this step. Check the images, lower the "
             "learning rate or the clip norm, and go on from the last checkpoint."
         )
+
+
+def squared_norms(gradients: list[tf.Tensor]) -> tf.Tensor:
+    """Returns the sum of squares of each of G gradients, float32 [G]."""
+    return 2 * tf.stack([tf.nn.l2_loss(tf.cast(g, tf.float32)) for g in gradients])
 
 
 def _first_false(flags: tf.Tensor) -> tf.Tensor:

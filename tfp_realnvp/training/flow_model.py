@@ -22,9 +22,10 @@ class FlowModel(DensityModel):
         minimised = mean(-log_prob(images + noise)) + l2 * sum(v ** 2 over regularized variables)      nats per image
 
     so that clip norm and `l2` mean what they mean in the paper. Logs are in bits/dim: `loss` is the above over
-    H * W * C * ln 2, and `bits_per_dim` is without the penalty. Noise is uniform in [0, 1). It is drawn anew in each
-    training step and is the same in every evaluation. `predict` returns bits/dim per image, [N]; `sample` draws pictures
-    and `log_prob` gives nats, both with the weights that `evaluate` uses.
+    H * W * C * ln 2, and `bits_per_dim` is without the penalty. Training alone has `gradient_norm`, the mean over steps
+    of the global norm of the gradients before clipping, nats per image. Noise is uniform in [0, 1). It is drawn anew in
+    each training step and is the same in every evaluation. `predict` returns bits/dim per image, [N]; `sample` draws
+    pictures and `log_prob` gives nats, both with the weights that `evaluate` uses.
 
     Under a `tf.distribute` strategy the batch is split over the replicas, and each needs at least one image: batch a
     dataset with `drop_remainder=True`. If the shares are equal, the result is that of one replica.
@@ -43,7 +44,7 @@ class FlowModel(DensityModel):
     >>> model.compile()
     >>> history = model.fit(np.zeros([8, 4, 4, 1], np.uint8), epochs=2, verbose=0)
     >>> sorted(history.history)
-    ['bits_per_dim', 'loss']
+    ['bits_per_dim', 'gradient_norm', 'loss']
     """
 
     def fit(

@@ -21,7 +21,7 @@ from tfp_realnvp.runtime.replicas import replica_local, sum_over_replicas
 from tfp_realnvp.training.adam import Adam
 from tfp_realnvp.training.averages import WeightAverages
 from tfp_realnvp.training.data import unpack
-from tfp_realnvp.training.failures import Failure
+from tfp_realnvp.training.failures import Failure, squared_norms
 from tfp_realnvp.training.keras_variables import (
     check_built,
     freeze_statistics,
@@ -84,13 +84,14 @@ class LikelihoodModel(tf_keras.Model):
         self._failure = Failure()
         self._loss = Mean(name="loss")
         self._bits_per_dim = Mean(name="bits_per_dim")
+        self._gradient_norm = Mean(name="gradient_norm")
         self.variable_groups = group_variables(distribution)
         self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
         self.built = True
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
-        return [self._loss, self._bits_per_dim]
+        return [self._loss, self._bits_per_dim, self._gradient_norm]
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """As in Keras. The loss is fixed; the default optimizer is the paper's: Adam 1e-3, global norm clipped to 100.
@@ -174,9 +175,14 @@ class LikelihoodModel(tf_keras.Model):
         gradients, record.sums, loss = sum_over_replicas([gradients, record.sums, loss])
         # Keras' loss scaling lowers the scale until gradients are finite, and leaves out the steps until then.
         may_overflow = False if scaling is None else scaling.loss_scale > 1
-        finite = self._failure.check(step, loss, record, gradients, variables, may_overflow)
+        squares = squared_norms(gradients)
+        finite = self._failure.check(step, loss, record, squares, variables, may_overflow)
         context.merge_call(self._apply, args=(finite, gradients))
-        return self._update_metrics(objective, log_prob, weights)
+        logs = self._update_metrics(objective, log_prob, weights)
+        norm = tf.sqrt(tf.reduce_sum(squares))
+        counted = tf.math.is_finite(norm)  # Steps that loss scaling leaves out have none.
+        self._gradient_norm.update_state(tf.where(counted, norm, 0.0), tf.cast(counted, tf.float32))
+        return logs | {self._gradient_norm.name: self._gradient_norm.result()}
 
     def _apply(self, strategy: tf.distribute.Strategy, finite: tf.Tensor, gradients: list[tf.Tensor]) -> None:
         """Takes one step of optimizer and averages if `finite`; gradients of 0 would not do, since momentum goes on.
@@ -230,4 +236,4 @@ class LikelihoodModel(tf_keras.Model):
     ) -> dict[str, tf.Tensor]:
         self._loss.update_state(bits_per_dim(-objective, self.distribution.event_shape), tf.shape(log_prob)[0])
         self._bits_per_dim.update_state(bits_per_dim(log_prob, self.distribution.event_shape), weights)
-        return {m.name: m.result() for m in self.metrics}
+        return {m.name: m.result() for m in (self._loss, self._bits_per_dim)}
