@@ -11,7 +11,6 @@ import tf_keras
 
 from examples import plots
 from examples.logs import step_of
-from tfp_realnvp import quantize
 
 
 class Checkpoints(tf_keras.callbacks.Callback):
@@ -115,9 +114,7 @@ class SampleSheets(tf_keras.callbacks.Callback):
         super().__init__()
         self._directory = pathlib.Path(directory)
         self._writer = tf.summary.create_file_writer(str(tensorboard))
-        self._count, self._seed = count, seed
-        self._keywords = {} if conditioning is None else {"bijector_kwargs": {"conditioning": conditioning}}
-        self._sample = None
+        self._options = {"n": count, "seed": (seed, 0), "conditioning": conditioning}
 
     def path(self, step):
         """Returns the path of the sheet of a step."""
@@ -126,14 +123,7 @@ class SampleSheets(tf_keras.callbacks.Callback):
     def write(self):
         """Draws and writes the sheet of the current step; returns its path."""
         model = self.model
-        if self._sample is None:
-            self._sample = tf.function(
-                lambda: quantize(
-                    model.distribution.sample(self._count, seed=[self._seed, 0], **self._keywords), model.levels
-                )
-            )
-        with model.evaluation_weights():
-            samples = self._sample().numpy()
+        samples = model.sample(**self._options).numpy()
         step = step_of(model)
         sheet = plots.image_sheet(samples, levels=model.levels)
         path = self.path(step)

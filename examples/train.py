@@ -57,7 +57,7 @@ flags.DEFINE_integer(
     "image_size", 32, "Side of the squares, in pixels, that the pictures of --folder are cut to.", lower_bound=1
 )
 flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes.")
-flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_bound=0, upper_bound=2**32 - 1)
+flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_enum(
     "strategy",
     "default",
@@ -199,13 +199,17 @@ def prepare():
     begins = "resuming at" if resumed else "from"
     if source is not None and not resumed:
         begins = f"with the {source.weights} weights of step {source.step} of {source.run}, from"
+    names = images.conditioning_names
+    listed = f"{', '.join(names[:5])}{', ...' * (len(names) > 5)}"
     print(
         f"{settings.name}: {len(images.train):,} training images of {images.name}, {images.image_shape}"
-        f"{f', {len(images.conditioning_names)} numbers to condition on' * opened.conditional}; "
+        f"{f', {len(names)} numbers to condition on ({listed})' * opened.conditional}; "
         f"{count_parameters(opened.model):,} parameters; "
         f"{begins} step {opened.step} of {config.steps}",
         flush=True,
     )
+    if images.notes:
+        print(f"images: {images.notes}", flush=True)
     if opened.changed_versions:
         print(f"versions have changed: {opened.changed_versions}; numbers may differ in their last digits", flush=True)
     return strategy, opened, lock

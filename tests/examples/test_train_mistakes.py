@@ -64,7 +64,14 @@ def pictures(directory, count=3, size=32):
     directory.mkdir()
     for i in range(count):
         noise = np.random.RandomState(i).randint(0, 256, [size, size, 3]).astype(np.uint8)
-        pillow.fromarray(noise).save(directory / f"{i}.png")
+        pillow.fromarray(noise).save(directory / f"{67 + i}.png")  # The names from 67 to 69 fill every split.
+    return directory
+
+
+def renamed(directory):
+    """All names select train."""
+    for name, path in zip("abc", sorted(directory.iterdir()), strict=True):
+        path.rename(directory / f"{name}.png")
     return directory
 
 
@@ -231,11 +238,26 @@ MISTAKES = {
         r"picture '.*broken\.png'",
         "repair or remove",
     ),
-    "small pictures": (
-        lambda tmp: folder(tmp, f"--folder={pictures(tmp / 'pictures', size=20)}"),
+    "no picture to test on": (
+        lambda tmp: folder(tmp, f"--folder={renamed(pictures(tmp / 'pictures'))}"),
         ValueError,
-        r"picture '.*\.png': is 20x20",
-        "`size`=32; remove it or lower `size`",
+        "pictures': none of its 3 pictures is for validation or test",
+        "each split must have one",
+        "add pictures, or rename '",
+    ),
+    "pictures without a class": (
+        lambda tmp: folder(tmp, f"--folder={pictures(tmp / 'pictures')}", "--conditional"),
+        ValueError,
+        "`conditional`=True",
+        "itself holds 3 of 3",
+        "move them there, or leave",
+    ),
+    "pictures larger than any": (
+        lambda tmp: folder(tmp, f"--folder={pictures(tmp / 'pictures')}", "--image_size=9000"),
+        ValueError,
+        "`size`=9000",
+        "at most 8192",
+        "lower it",
     ),
     "picture size 0": (
         lambda tmp: folder(tmp, "--image_size=0"),

@@ -47,9 +47,9 @@ command.run(train.main, train.arrange)
 """
 
 
-def run_apart(directory, setup=TWO_INTERVALS):
+def run_apart(directory, setup=TWO_INTERVALS, arguments=()):
     """Trains in a process of its own, which may be killed; returns what became of it."""
-    return run_python(SMALL + APART.format(setup=setup), f"--run_dir={directory}")
+    return run_python(SMALL + APART.format(setup=setup), f"--run_dir={directory}", *arguments)
 
 
 def run_here(config, *arguments):
