@@ -1,4 +1,4 @@
-"""Exports the weights of a trained run as a SavedModel with a model card, for TensorFlow Serving or TensorFlow alone.
+"""Exports the weights of a trained run: for `load_flow`, TensorFlow Serving or TensorFlow alone, with a model card.
 
     python -m examples.export --run=runs/digits
 
@@ -54,6 +54,9 @@ def _export():
     conditioning = f", conditioning=tf.zeros([4, {len(opened.images.conditioning_names)}])" * opened.conditional
     # The model gets a name, because TensorFlow frees the variables of a model that nothing refers to.
     load = f"model = tf.saved_model.load({json.dumps(str(folder))})"
+    condition = f", conditioning=[0.0] * {len(opened.images.conditioning_names)}" * opened.conditional
+    again = f"from tfp_realnvp import FlowModel, load_flow; model = FlowModel(load_flow({json.dumps(str(directory))}))"
+    again += f"; print(model.sample(4{condition}).shape)"
     ask = f'import tensorflow as tf; {load}; print(model.sample(count=4{conditioning})["pixels"].shape)'
     return "\n".join(
         [
@@ -62,6 +65,7 @@ def _export():
             "signatures, [inputs] with a default:",
             *rows,
             f"ask it:      python -c {shlex.quote(ask)}",
+            f"load it:     python -c {shlex.quote(again)}",
         ]
     )
 

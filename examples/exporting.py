@@ -1,26 +1,28 @@
-"""The SavedModel of a run, and what can be read from it."""
+"""The distribution of a run on the disk, and what can be read from its SavedModel."""
 
 import pathlib
 
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfp_realnvp import export_saved_model
+from tfp_realnvp import save_flow
 
 # A request of more values is refused, because an answer takes memory for each of them.
 MAX_VALUES = 2**19
 
 
 def export(opened, directory, card):
-    """Exports the weights that `examples.evaluate` evaluates; returns the `pathlib.Path` of the new version.
+    """Saves the distribution with the weights that `examples.evaluate` evaluates, to serve and for `load_flow`.
+
+    Returns the `pathlib.Path` of the new version; older ones stay.
 
     Args:
       opened: `Experiment`.
       directory: str or path, the directory of all versions.
       card: str, the text of the model card, or None.
     """
-    options = {"levels": opened.images.levels, "max_values": MAX_VALUES, "model_card": card}
+    options = {"levels": opened.images.levels, "max_values": MAX_VALUES, "model_card": card, "keep_old": True}
     with opened.model.evaluation_weights():
-        return pathlib.Path(export_saved_model(opened.model.distribution, directory, **options))
+        return pathlib.Path(save_flow(opened.model.distribution, directory, **options))
 
 
 def signatures(folder):

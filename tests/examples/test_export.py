@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from examples import exporting
-from tests.examples.commands import contents, finished
+from tests.examples.commands import ROOT, contents, finished
 from tests.models import assert_equal, values
-from tfp_realnvp import bits_per_dim, dequantize
+from tfp_realnvp import FlowModel, bits_per_dim, dequantize, load_flow
 
 pytest.importorskip("sklearn")
 
@@ -41,10 +41,17 @@ def test_export(run, experiment, commands, capsys):
     # Another export goes beside the old one.
     finished(commands(f"--run={run}", "--data_dir=/nowhere"))
     assert [path.name for path in sorted((run / "export").iterdir())] == ["1", "2"]
-    # The command that is printed to ask it with is Python.
-    ask = re.search(r"ask it: +python -c '(.*)'\n", printed).group(1)
-    exec(ask, {})
-    assert capsys.readouterr().out == "(4, 8, 8, 1)\n"
+    # The commands that are printed to ask and load it with are Python.
+    for what in ("ask", "load"):
+        exec(re.search(rf"{what} it: +python -c '(.*)'\n", printed).group(1), {})
+        assert capsys.readouterr().out == "(4, 8, 8, 1)\n"
+    # What is loaded has the averaged weights.
+    loaded = FlowModel(load_flow(run / "export"))
+    np.testing.assert_allclose(loaded.log_prob(pixels, seed=SEED), log_prob, rtol=1e-5)
+    section = (ROOT / "README.md").read_text().split("## From a run to Python")[1]
+    code, names = re.search(r"```py\n(.*?)```", section, re.S)[1], {}
+    exec(code.replace("runs/digits", str(run)), names)
+    assert (names["pixels"].dtype, names["pixels"].shape, names["nats"].shape) == (tf.uint8, [4, 8, 8, 1], [4])
     text = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert text.startswith("# Real NVP on digits\n")
     assert "\n## Signatures\n" in text
@@ -55,7 +62,8 @@ def test_export(run, experiment, commands, capsys):
 def test_of_a_conditional_run(trained_conditional, commands, tmp_path):
     run = shutil.copytree(trained_conditional, tmp_path / "run")
     printed = finished(commands(f"--run={run}", f"--directory={tmp_path / 'my models' / 'it'}"))
-    exec(re.search(r"ask it: +python -c '(.*)'\n", printed).group(1), {})
+    for what in ("ask", "load"):
+        exec(re.search(rf"{what} it: +python -c '(.*)'\n", printed).group(1), {})
     assert not (run / "export").exists()
     text = (tmp_path / "my models" / "it" / "1" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "| conditioning | in this order: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 |" in text

@@ -168,7 +168,7 @@ def test_weights_that_do_not_fit_are_refused(flags, message, whole, commands, tm
 
 @pytest.mark.timeout(3 * HANG_SECONDS)
 def test_own_config_of_the_readme(tmp_path):
-    section = (ROOT / "README.md").read_text().split("### Your own experiment")[1].split("\n## ")[0]
+    section = (ROOT / "README.md").read_text().split("## Your own experiment")[1].split("\n## ")[0]
     (tmp_path / "stripes.py").write_text(re.search(r"```py\n(.*?)```", section, re.S)[1])
     lines = re.findall(r"^    python (-m examples\..*stripes\.py.*)$", section, re.M)
     assert len(lines) == 4
