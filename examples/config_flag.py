@@ -41,7 +41,7 @@ def define(default, meaning):
     config_flags.DEFINE_config_dataclass(
         "config",
         config_lib.get(default),
-        meaning,
+        f"{meaning} Fields: {', '.join(_fields())}.",
         sys_argv=_command_line,
         parse_fn=lambda name: config_lib.get(name),
     )
@@ -76,9 +76,14 @@ def arrange(arguments, default):
     return arguments
 
 
+def _fields():
+    """Returns the names of the fields that can be set."""
+    own = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in ("load", "flow")]
+    return [*own, *(f"flow.{f.name}" for f in dataclasses.fields(config_lib.Flow))]
+
+
 def _check_fields(arguments):
-    known = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in ("load", "flow")]
-    known += [f"flow.{f.name}" for f in dataclasses.fields(config_lib.Flow)]
+    known = _fields()
     for argument in arguments[1:]:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match is not None and match[1] not in known:

@@ -38,7 +38,7 @@ _DEFAULT_CONFIG = "digits"
 config_flag.define(
     _DEFAULT_CONFIG,
     f"Experiment: one of {', '.join(config_lib.names())}, or a file of your own that defines get_config(). Its fields "
-    "are set by --config.steps=100 or --config.flow.width=64; an unknown one is answered with a list of all.",
+    "are set by --config.steps=100 or --config.flow.width=64, those that may be None to none.",
 )
 command_lib.define_path("run_dir", "Directory of the run. Default: runs/NAME[_conditional].")
 command_lib.define_path(
