@@ -103,6 +103,13 @@ def test_log_prob_may_be_far_below_what_exp_can_hold(dtype):
     np.testing.assert_allclose(found, [expected, np.inf], rtol=1e-6)
 
 
+def test_bits_per_dim_of_a_number():
+    expected = 100 / (64 * math.log(2))
+    for number in (-100.0, -100, np.float64(-100)):
+        np.testing.assert_allclose(bits_per_dim(number, (8, 8, 1)), expected, rtol=1e-6)
+    np.testing.assert_allclose(bits_per_dim(-100.0, np.array([8, 8, 1])), expected, rtol=1e-6)
+
+
 def test_bits_per_dim_are_nats_by_dimensions_and_ln_2():
     shape = (4, 4, 3)
     dimensions = 48

@@ -1,5 +1,7 @@
 """Mistakes with noise, latents and bounds are refused, by messages as `tests/mistakes.py` asks for."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +10,27 @@ import tfp_realnvp as nvp
 from tests.mistakes import PIXELS, X, assert_refused
 
 MISTAKES = {
+    **{
+        f"bits/dim of shape {shape}": (
+            lambda _, shape=shape: nvp.bits_per_dim(-100.0, shape),
+            ValueError,
+            f"`event_shape`={re.escape(str(shape))}: must be",
+            "ints of at least 1; take `distribution.event_shape`",
+        )
+        for shape in (64, (8, 0, 1), (8, -8, 1), (8, 8.0, 1), (), tf.TensorShape([None, 8, 1]))
+    },
+    "importance-weighted bits/dim of a number of pixels": (
+        lambda _: nvp.importance_weighted_bits_per_dim([-100.0], 64),
+        ValueError,
+        "`event_shape`=64: must be",
+        "ints of at least 1",
+    ),
+    "bits/dim of whole numbers": (
+        lambda _: nvp.bits_per_dim(tf.constant([1, 2]), (8, 8, 1)),
+        ValueError,
+        "`log_prob` of dtype int32",
+        "floating point, nats",
+    ),
     # These are about noise.
     "dequantize to one level": (lambda _: nvp.dequantize(PIXELS, 1, seed=(0, 0)), ValueError, "`levels`=1", "int in"),
     "one number as a seed": (lambda _: nvp.dequantize(PIXELS, seed=7), ValueError, "`seed`=.*7", "two integers"),

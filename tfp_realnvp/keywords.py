@@ -60,6 +60,16 @@ def conditioning_of_conditioner(conditioner: Callable) -> Conditioning:
     return Conditioning(named and (size is not None or not hasattr(conditioner, "conditioning_size")), size)
 
 
+def check_keywords(name: str, keywords: Iterable[str]) -> None:
+    """Raises TypeError if one of a call's keywords is not of the two; `name` is that of the bijector."""
+    for keyword in keywords:
+        if keyword not in ("training", "conditioning"):
+            raise TypeError(
+                f"`{keyword}`: no keyword of {name!r}; it takes `training` and `conditioning`, which a distribution "
+                "takes as `bijector_kwargs={...}`."
+            )
+
+
 def check_training(training: Any) -> None:
     """Raises TypeError unless `training` is a Python bool."""
     if not isinstance(training, bool):

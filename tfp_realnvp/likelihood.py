@@ -1,12 +1,13 @@
 """Likelihood in bits per dimension, of one draw of the noise and of several."""
 
 import math
+import operator
 from typing import Any
 
 import tensorflow as tf
 
 
-def bits_per_dim(log_prob: tf.Tensor, event_shape: Any) -> tf.Tensor:
+def bits_per_dim(log_prob: Any, event_shape: Any) -> tf.Tensor:
     """Converts a log density of dequantised pixels to bits per dimension.
 
         bits/dim = -log_prob / (H * W * C * ln 2)
@@ -16,18 +17,43 @@ def bits_per_dim(log_prob: tf.Tensor, event_shape: Any) -> tf.Tensor:
     estimates that bound without bias. For images that were not whole numbers it bounds nothing. `log_prob` must be a
     density of pixels in [0, levels); pixels that were scaled would need an offset.
 
+    >>> round(float(bits_per_dim(-100.0, (8, 8, 1))), 3)
+    2.254
+
     Args:
-      log_prob: float tensor, nats.
-      event_shape: (H, W, C), Python ints, a `tf.TensorShape`, or an int tensor.
+      log_prob: float tensor or number, nats.
+      event_shape: (H, W, C), ints of at least 1, a `tf.TensorShape`, or an int tensor.
 
     Returns:
       A tensor of the shape of `log_prob`, in bits/dim.
+
+    Raises:
+      ValueError: if `log_prob` is not floating point, or `event_shape` is no shape of images.
     """
-    if isinstance(event_shape, tf.Tensor):
-        dimensions = tf.cast(tf.reduce_prod(event_shape), log_prob.dtype)
-    else:
-        dimensions = tf.cast(math.prod(tuple(event_shape)), log_prob.dtype)
-    return -log_prob / (dimensions * math.log(2.0))
+    # The hint is for Python's ints; of an array it would change the type.
+    log_prob = tf.convert_to_tensor(log_prob, dtype_hint=None if hasattr(log_prob, "dtype") else tf.float32)
+    if not log_prob.dtype.is_floating:
+        raise ValueError(
+            f"`log_prob` of dtype {log_prob.dtype.name}: must be floating point, nats as `log_prob` of a distribution "
+            "gives them; convert it by `tf.cast`."
+        )
+    return -log_prob / (tf.cast(_dimensions(event_shape), log_prob.dtype) * math.log(2.0))
+
+
+def _dimensions(event_shape: Any) -> Any:
+    """Returns H * W * C; raises ValueError unless `event_shape` holds them."""
+    if tf.is_symbolic_tensor(event_shape):
+        return tf.reduce_prod(event_shape)
+    try:
+        sizes = [operator.index(size) for size in event_shape]
+    except (TypeError, ValueError):  # ValueError: a shape of unknown rank.
+        sizes = []
+    if not sizes or min(sizes) < 1:
+        raise ValueError(
+            f"`event_shape`={event_shape}: must be (H, W, C), ints of at least 1; take `distribution.event_shape` or "
+            "`images.shape[1:]`."
+        )
+    return math.prod(sizes)
 
 
 def importance_weighted_bits_per_dim(log_prob: Any, event_shape: Any) -> tf.Tensor:
@@ -49,7 +75,7 @@ def importance_weighted_bits_per_dim(log_prob: Any, event_shape: Any) -> tf.Tens
       A tensor [...], in bits/dim.
 
     Raises:
-      ValueError: if `log_prob` is not floating point or has no draws.
+      ValueError: if `log_prob` is not floating point or has no draws, or `event_shape` is no shape of images.
 
     Reference: Burda et al. 2016, theorem 1; Theis et al. 2016, section 3.1.
     """

@@ -24,7 +24,25 @@ def twice(x):
     return tf.concat([x, x], -1)
 
 
+METHODS = {
+    "forward": {},
+    "inverse": {},
+    "forward_log_det_jacobian": {"event_ndims": 3},
+    "inverse_log_det_jacobian": {"event_ndims": 3},
+    "__call__": {},
+}
 MISTAKES = {
+    **{
+        f"keyword of {method}": (
+            lambda _, method=method, ndims=ndims: getattr(coupling(twice, name="mine"), method)(
+                X, **ndims, trainin=True
+            ),
+            TypeError,
+            "`trainin`: no keyword of 'mine'",
+            "it takes `training` and `conditioning`",
+        )
+        for method, ndims in METHODS.items()
+    },
     "rank too low for a coupling": (lambda _: coupling(twice).forward(X[0, 0]), ValueError, r"\(4, 1\)", "H, W, C"),
     "odd height to squeeze": (lambda _: nvp.Squeeze()(X[:, :3]), ValueError, r"\(2, 3, 4, 1\)", "even", "resize"),
     "squeezed channels": (lambda _: nvp.Squeeze().inverse(X), ValueError, r"\(2, 4, 4, 1\)", "multiple of 4", "check"),

@@ -19,6 +19,18 @@ def traced(bijector, spec):
 
 MISTAKES = {
     # These are about what goes into a flow.
+    "keyword of log_prob": (
+        lambda _: flow().log_prob(X, bijector_kwargs={"trainin": True}),
+        TypeError,
+        "`trainin`: no keyword of 'real_nvp_image'",
+        "`training` and `conditioning`",
+    ),
+    "networks in a wider type": (
+        lambda _: real_nvp(compute_dtype=tf.float64),
+        ValueError,
+        "`compute_dtype`=float64: must be no wider than `dtype`=float32",
+        "leave it out, or build",
+    ),
     "rank too low": (
         lambda _: real_nvp().inverse(X[0, 0]),
         ValueError,

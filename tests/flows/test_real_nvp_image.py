@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests.models import small_flow
-from tfp_realnvp import dequantize
+from tfp_realnvp import FlowModel, dequantize
 
 tfd = tfp.distributions
 
@@ -20,6 +20,17 @@ def test_value_and_log_det_belong_to_the_same_noise():
     np.testing.assert_array_equal(images.log_prob(x), images.log_prob(tf.identity(x)))
     by_hand = prior.log_prob(flow.inverse(x)) + flow.inverse_log_det_jacobian(x, 3)
     np.testing.assert_allclose(images.log_prob(x), by_hand, rtol=1e-6)
+
+
+def test_a_copy_on_another_prior_keeps_the_flow():
+    images = tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[4, 4, 1]), small_flow())
+    calm = images.copy(distribution=tfd.Sample(tfd.Normal(0.0, 0.7), sample_shape=[4, 4, 1]))
+    assert calm.bijector is images.bijector
+    assert [id(v) for v in calm.variables] == [id(v) for v in images.variables]
+    latents = images.distribution.sample(3, seed=(1, 2))
+    np.testing.assert_allclose(calm.sample(3, seed=(1, 2)), images.bijector.forward(0.7 * latents), rtol=1e-5)
+    warm = FlowModel(images).sample(3, temperature=0.7, seed=1, whole=False)
+    np.testing.assert_allclose(warm, FlowModel(calm).sample(3, seed=1, whole=False), rtol=1e-5)
 
 
 def test_one_flow_takes_images_of_any_size():

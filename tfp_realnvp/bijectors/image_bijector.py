@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util  # Internal to TFP, and imported here alone.
 
 from tfp_realnvp.checks import check_bool, check_event_rank, check_image_rank, check_input_type
-from tfp_realnvp.keywords import TakesKeywords, check_training
+from tfp_realnvp.keywords import TakesKeywords, check_keywords, check_training
 from tfp_realnvp.runtime.recomputation import recomputed
 
 ValueAndLogDet = tuple[tf.Tensor, tf.Tensor]
@@ -105,27 +105,32 @@ class ImageBijector(TakesKeywords, tfp.bijectors.Bijector):
 
     def forward(self, x: Any, name: str = "forward", **kwargs: Any) -> tf.Tensor:
         """Maps latents to images."""
-        check_input_type("x", x, self.dtype)
+        self._check_call("x", x, kwargs)
         return super().forward(x, name, **kwargs)
 
     def inverse(self, y: Any, name: str = "inverse", **kwargs: Any) -> tf.Tensor:
         """Maps images to latents."""
-        check_input_type("y", y, self.dtype)
+        self._check_call("y", y, kwargs)
         return super().inverse(y, name, **kwargs)
 
     def forward_log_det_jacobian(
         self, x: Any, event_ndims: int | None = None, name: str = "forward_log_det_jacobian", **kwargs: Any
     ) -> tf.Tensor:
         """Returns log |det dy/dx|, in nats."""
-        check_input_type("x", x, self.dtype)
+        self._check_call("x", x, kwargs)
         return super().forward_log_det_jacobian(x, event_ndims, name, **kwargs)
 
     def inverse_log_det_jacobian(
         self, y: Any, event_ndims: int | None = None, name: str = "inverse_log_det_jacobian", **kwargs: Any
     ) -> tf.Tensor:
         """Returns log |det dx/dy|, in nats."""
-        check_input_type("y", y, self.dtype)
+        self._check_call("y", y, kwargs)
         return super().inverse_log_det_jacobian(y, event_ndims, name, **kwargs)
+
+    def _check_call(self, argument: str, value: Any, keywords: dict[str, Any]) -> None:
+        """Raises TypeError for an input of another type, or a keyword that nobody takes."""
+        check_keywords(self.name, keywords)
+        check_input_type(argument, value, self.dtype)
 
     def _forward_with_attributes(
         self, x: tf.Tensor, training: bool = False, conditioning: Any = None

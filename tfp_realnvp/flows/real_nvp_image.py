@@ -44,6 +44,15 @@ class RealNVPImage(Composition):
         `forward` this holds for the networks' own batch norms alone, and nothing moves, as in the released sampler:
         sampling is then no exact inverse, which helps samples much larger than the training images.
       conditioning: float tensor [..., conditioning_size] that broadcasts against the batch shape.
+    Another keyword in `bijector_kwargs` is refused. But TFP itself ignores, without a word, those that it gets beside
+    it: `images.sample(4, temperature=0.7)` draws at temperature 1, and `images.log_prob(x, training=True)` does not
+    train. Write `FlowModel(images).sample(4, temperature=0.7)`, or
+    `images.copy(distribution=tfd.Sample(tfd.Normal(0.0, 0.7), sample_shape=[8, 8, 3]))`, which is a distribution on the
+    same flow and its variables, and `images.log_prob(x, bijector_kwargs={"training": True})`.
+
+    Samples can leave [0, levels) by a little, and the density of pixels outside, e.g. at -1 or 300, is finite: the
+    sigmoid's range is 1 / 0.9 (preset "released") or 1 / 0.95 ("paper") times as wide as the images', see `PixelLogit`.
+    `quantize` clips samples to [0, levels - 1].
 
     >>> flow = RealNVPImage(channels=3, num_scales=2, width=8, residual_blocks=1)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[8, 8, 3])

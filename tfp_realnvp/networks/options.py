@@ -20,7 +20,7 @@ class NetworkOptions:
       recompute_gradients: Python bool; keep only each block's input for the backward pass, and compute the block from
         it anew.
       dtype: of the variables, the statistics and the answer.
-      compute_dtype: of the convolutions, e.g. `tf.bfloat16`; None for `dtype`.
+      compute_dtype: of the convolutions, no wider than `dtype`, e.g. `tf.bfloat16`; None for `dtype`.
 
     Raises:
       ValueError, TypeError: for an argument out of range or of another type.
@@ -44,6 +44,12 @@ class NetworkOptions:
         check_float_type("dtype", self.dtype)
         if self.compute_dtype is not None:
             check_float_type("compute_dtype", self.compute_dtype)
+            dtype, compute_dtype = tf.as_dtype(self.dtype), tf.as_dtype(self.compute_dtype)
+            if compute_dtype.size > dtype.size:
+                raise ValueError(
+                    f"`compute_dtype`={compute_dtype.name}: must be no wider than `dtype`={dtype.name}, to which "
+                    f"answers are rounded; leave it out, or build the flow with `dtype=tf.{compute_dtype.name}`."
+                )
 
     @property
     def parameters(self) -> dict[str, Any]:
