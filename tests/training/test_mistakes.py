@@ -109,8 +109,20 @@ MISTAKES = {
     "prediction without conditioning": (
         lambda _: compiled(flow(conditioning_size=3)).predict(PIXELS),
         ValueError,
-        "`x`: its conditioning is None",
-        "Dataset",
+        "`x`: its conditioning is None.*`conditioning_size`=3",
+        r"pass conditioning in a pair, `predict\(\(x, c\)\)`, or a `tf.data.Dataset` of pairs",
+    ),
+    "prediction with conditioning as fit takes it": (
+        lambda _: compiled(flow(conditioning_size=3)).predict(PIXELS, ONE_HOT),
+        TypeError,
+        "`batch_size` is of type ndarray: must be an int",
+        r"if it is conditioning, pass .*`predict\(\(x, c\)\)`",
+    ),
+    "prediction of a list": (
+        lambda _: compiled(flow(conditioning_size=3)).predict([PIXELS, ONE_HOT]),
+        TypeError,
+        "`x` is of type list",
+        r"`predict\(\(x, c\)\)`",
     ),
     "validation images": (
         lambda _: fit(PIXELS, validation_data=(PIXELS[:, :2],)),

@@ -21,6 +21,7 @@ def check_images(
     distribution: tfp.distributions.Distribution,
     levels: int,
     whole: bool,
+    pass_it: str | None = None,
 ) -> None:
     """Raises an error if a `FlowModel` can't take these data; it reads one batch of a dataset at most.
 
@@ -33,6 +34,7 @@ def check_images(
       distribution: `tfd.Distribution` over images [H, W, C].
       levels: Python int; pixels must lie in [0, levels).
       whole: Python bool; pixels must be whole numbers, since noise in [0, 1) will be added to them.
+      pass_it: how a message says to pass conditioning, if not as `fit` takes it.
 
     Raises:
       TypeError: if the data are no numbers.
@@ -41,7 +43,7 @@ def check_images(
     if data is None or isinstance(data, list | tuple | dict | str | numbers.Number):
         raise TypeError(
             f"`{argument}` is of type {type(data).__name__}: must be an array or tensor [N, H, W, C] or a "
-            "`tf.data.Dataset`; convert a list with `np.stack`, and pass conditioning as `y`."
+            f"`tf.data.Dataset`; convert a list with `np.stack`, and {pass_it or 'pass conditioning as `y`'}."
         )
     if isinstance(data, tf.data.Dataset):
         spec = data.element_spec
@@ -62,7 +64,8 @@ def check_images(
         return
     shape = None if conditioning is None else tf.TensorShape(getattr(conditioning, "shape", None))
     takes = conditioning_of_distribution(distribution)
-    check_conditioning(f"`{argument}`: its conditioning", shape, takes, rank=2)
+    how = {} if pass_it is None else {"pass_it": pass_it}
+    check_conditioning(f"`{argument}`: its conditioning", shape, takes, rank=2, **how)
 
 
 def check_array(

@@ -1,6 +1,7 @@
 """Maximum likelihood for any distribution over images, as a Keras model (paper, section 4.1)."""
 
 import contextlib
+import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from tfp_realnvp.checks import check_int
 from tfp_realnvp.training.callbacks import check_callbacks, with_stop_on_failure
 from tfp_realnvp.training.data import check_images, y_beside_weights
 from tfp_realnvp.training.density_model import DensityModel
+
+_PAIR = "pass conditioning in a pair, `predict((x, c))`, or a `tf.data.Dataset` of pairs"
 
 
 @tf_keras.saving.register_keras_serializable("tfp_realnvp")  # A file names it so, wherever its module lies.
@@ -131,14 +134,20 @@ class FlowModel(DensityModel):
         """Returns the bits/dim of each image, NumPy [N], with the weights of `evaluate`.
 
         Args:
-          x: images, a pair (images, conditioning) of arrays, or a dataset.
+          x: images, or a pair (images, conditioning) of arrays, `predict((x, c))`, or a dataset or `Sequence` of
+            batches of either.
           draw: Python int, the number of a draw of the noise; 0 is that of `evaluate`. Several draws together give
             `importance_weighted_bits_per_dim`.
           batch_size, verbose, steps, callbacks, **kwargs: as in Keras.
         """
         most = 2**31 - 1 if self.dequantize else 0
         check_int("draw", draw, 0, most, "which selects the noise; 0 for `dequantize=False`, which adds none")
-        self._check_images("x", *(x if isinstance(x, tuple) and len(x) == 2 else (x,)))
+        if batch_size is not None and not isinstance(batch_size, numbers.Integral):
+            raise TypeError(
+                f"`batch_size` is of type {type(batch_size).__name__}: must be an int; if it is conditioning, {_PAIR}."
+            )
+        images, conditioning = x if isinstance(x, tuple) and len(x) == 2 else (x, None)
+        self._check_images("x", images, conditioning, pass_it=_PAIR)
         with self._evaluating(draw):
             return super().predict(x, batch_size, verbose, steps, callbacks, **kwargs)
 
@@ -154,6 +163,6 @@ class FlowModel(DensityModel):
             self._evaluated_batches.assign(0)
             self._draw.assign(0)
 
-    def _check_images(self, argument: str, data: Any, conditioning: Any = None) -> None:
+    def _check_images(self, argument: str, data: Any, conditioning: Any = None, pass_it: str | None = None) -> None:
         model = {"distribution": self.distribution, "levels": self.levels, "whole": self.dequantize}
-        check_images(argument, data, conditioning, **model)
+        check_images(argument, data, conditioning, **model, pass_it=pass_it)
