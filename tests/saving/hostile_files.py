@@ -280,7 +280,7 @@ CONFIGS = {
     "a seed that is too large": {"seed": 2**70},
     "a seed that is an object": {"seed": {"class_name": "Adam"}},
     "averages of another type": {"averaging": "0.5"},
-    "versions that are a list": {"versions": ["x"], "levels": None},
+    "versions that are a list": {"versions": ["x"], "levels": 1},
 }
 
 COMPILE_CONFIGS = {

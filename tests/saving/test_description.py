@@ -54,7 +54,7 @@ def test_every_class_that_is_known_is_tried():
 def test_the_configuration_of_a_model_has_every_argument():
     model = FlowModel(models.normal(), levels=17, dequantize=False, l2=0.5, averaging=0.5, seed=3, name="another")
     config = model.get_config()
-    assert config.keys() == constructor_arguments(FlowModel) | {"versions", "frozen"}
+    assert config.keys() == constructor_arguments(FlowModel) | {"load_with", "versions", "frozen"}
     assert FlowModel.from_config(config).get_config() == config
     defaults = inspect.signature(FlowModel.__init__).parameters
     for name in constructor_arguments(FlowModel) - {"distribution"}:  # No value is a default: none is right by chance.

@@ -84,6 +84,25 @@ def test_a_second_save_takes_the_place_of_the_first(tmp_path):
     models.assert_equal(models.values(load_flow(tmp_path).variables), models.values(distribution.variables))
 
 
+def test_older_saves_are_kept_if_asked_for(tmp_path):
+    distribution = models.flow()
+    first = models.values(distribution.variables)
+    save_flow(distribution, tmp_path, keep_old=True)
+    moved(distribution)
+    assert save_flow(distribution, tmp_path, keep_old=True) == str(tmp_path / "2")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1", "2"]
+    models.assert_equal(models.values(load_flow(tmp_path).variables), models.values(distribution.variables))
+    (tmp_path / "2").rename(tmp_path / "aside")  # To go back.
+    models.assert_equal(models.values(load_flow(tmp_path).variables), first)
+
+
+def test_the_largest_request_is_chosen(tmp_path):
+    model = tf.saved_model.load(save_flow(models.normal(), tmp_path, max_values=32))
+    assert model.sample(count=2)["pixels"].shape == [2, 4, 4, 1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 32 values"):
+        model.sample(count=3)
+
+
 def test_unknown_classes_are_named(tmp_path):
     saved = moved(models.on_prior(Scaling(2.0)))
     save_flow(saved, tmp_path)

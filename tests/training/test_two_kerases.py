@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tests import models
-from tfp_realnvp import AffineCoupling, Checkerboard, PixelLogit
+from tfp_realnvp import Adam, AffineCoupling, Checkerboard, FlowModel, PixelLogit
 
 
 def _layer(kind=tf_keras, build=True):
@@ -43,6 +43,19 @@ def test_an_optimizer_and_callbacks_of_keras_3_are_refused():
             with pytest.raises(TypeError, match=f"`callbacks`.*{words}"):
                 model.fit(models.images(), verbose=0, callbacks=given)
     assert model.optimizer.iterations == 0
+
+
+def test_a_file_tells_keras_3_who_can_load_it(tmp_path):
+    path = tmp_path / "model.keras"
+    models.compiled(models.tiny()).save(path)
+    with pytest.raises(TypeError, match="Could not locate class 'FlowModel'") as caught:
+        keras.models.load_model(path)
+    assert "`import tfp_realnvp`, then `tf_keras.models.load_model`" in str(caught.value)[:600]
+    # Given the class itself, Keras 3 makes a model, and refuses it before any weight is read.
+    classes = {f"tfp_realnvp>{kind.__name__}": kind for kind in (FlowModel, Adam)}
+    with pytest.raises(ValueError, match="KerasSaveable"):
+        keras.models.load_model(path, custom_objects=classes)
+    assert isinstance(tf_keras.models.load_model(path), FlowModel)
 
 
 def test_a_layer_that_is_not_built_is_refused():

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow.core.protobuf import saved_model_pb2
 
-from tfp_realnvp.saving.signatures import Signature, Signatures
+from tfp_realnvp.saving.signatures import MAX_VALUES, Signature, Signatures
 from tfp_realnvp.saving.version_folders import new_version, version_folders
 
 MODEL_CARD = "MODEL_CARD.md"
@@ -25,7 +25,7 @@ def export_saved_model(
     directory: Any,
     *,
     levels: int | None = None,
-    max_values: int = 2**19,
+    max_values: int = MAX_VALUES,
     model_card: str | None = None,
 ) -> str:
     """Writes a SavedModel for TensorFlow Serving, `tf.saved_model.load` and `saved_model_cli`.

@@ -10,9 +10,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from google.protobuf.message import DecodeError
 
+from tfp_realnvp.checks import check_bool
 from tfp_realnvp.saving.description import check_rebuilds, describe, rebuild
 from tfp_realnvp.saving.export import num_variable_bytes, write_saved_model
-from tfp_realnvp.saving.signatures import Signatures
+from tfp_realnvp.saving.signatures import MAX_VALUES, Signatures
 from tfp_realnvp.saving.version_folders import new_version, remove_version, version_folders
 from tfp_realnvp.saving.versions import listed, versions
 
@@ -27,7 +28,9 @@ def save_flow(
     directory: Any,
     *,
     levels: int | None = None,
+    max_values: int = MAX_VALUES,
     model_card: str | None = None,
+    keep_old: bool = False,
 ) -> str:
     """Saves a distribution over images in one folder: description, weights, and SavedModel.
 
@@ -36,9 +39,9 @@ def save_flow(
         DIRECTORY/N/saved_model.pb    with these, what `export_saved_model` writes
 
     The folder takes the place of what was saved to DIRECTORY before: N is one more than the last number, it appears
-    whole or not at all, and the old folder goes only then. Distributions and bijectors of TFP and of this package,
-    Keras layers, variables and constants can be saved. So can other classes, if they have TFP's `parameters` and
-    `load_flow` is given the class.
+    whole or not at all, and the old folder goes only then, unless `keep_old`. Distributions and bijectors of TFP and of
+    this package, Keras layers, variables and constants can be saved. So can other classes, if they have TFP's
+    `parameters` and `load_flow` is given the class.
 
     >>> flow = RealNVPImage(channels=1, num_scales=1, width=4, residual_blocks=0)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[4, 4, 1])
@@ -55,7 +58,8 @@ def save_flow(
         prior and a `RealNVPImage`. If a `FlowModel` keeps averages, `model.distribution` has the averaged weights
         inside `model.evaluation_weights()`; outside it has those that training goes on from.
       directory: path.
-      levels, model_card: see `export_saved_model`.
+      levels, max_values, model_card: see `export_saved_model`.
+      keep_old: Python bool; leave the folders of earlier saves, to go back to. `load_flow` and servers take the newest.
 
     Returns:
       str, DIRECTORY/N.
@@ -65,7 +69,8 @@ def save_flow(
       ValueError: if it can't be rebuilt from its description, or `directory` is not on this machine.
       OSError: if nothing can be written there; what was there is unchanged.
     """
-    signatures = Signatures(distribution, levels=levels)
+    check_bool("keep_old", keep_old)
+    signatures = Signatures(distribution, levels=levels, max_values=max_values)
     description = describe(distribution)
     check_rebuilds(distribution, description)
     config = {
@@ -85,7 +90,7 @@ def save_flow(
         write_saved_model(signatures, folder, model_card)
     *old, saved = version_folders(directory)
     for folder in old:
-        if (folder / _DESCRIPTION).exists():
+        if not keep_old and (folder / _DESCRIPTION).exists():
             remove_version(folder)
     return str(saved)
 
@@ -176,8 +181,8 @@ def _read(path: pathlib.Path) -> dict[str, Any]:
     """Returns what a description file holds."""
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing: {path.parent} was exported for serving only, or is damaged; `save_flow` writes what "
-            "can be loaded."
+            f"{path} is missing: {path.parent} was exported for serving only, or is damaged; what can be loaded is "
+            "written by `save_flow(distribution, directory)` or, for a run, `python -m examples.export --run=RUN`."
         )
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"{path} has {path.stat().st_size:,} bytes: a description has at most {_MOST_BYTES:,}.")

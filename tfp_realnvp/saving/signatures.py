@@ -14,6 +14,8 @@ from tfp_realnvp.pixels import dequantize, levels_of, quantize
 from tfp_realnvp.sampling import batch_shape_of_any_size, of_size, pixels_of_latents, sample_latents, size_divisor
 from tfp_realnvp.saving.requests import Input, Signature, graph_function, require
 
+MAX_VALUES = 2**19  # Of a request, N * H * W * C, if an export does not say.
+
 
 class Signatures(tf.Module):
     """The signatures of a distribution over images, see `export_saved_model`.
@@ -25,7 +27,7 @@ class Signatures(tf.Module):
     """
 
     def __init__(
-        self, distribution: tfp.distributions.Distribution, *, levels: int | None = None, max_values: int = 2**19
+        self, distribution: tfp.distributions.Distribution, *, levels: int | None = None, max_values: int = MAX_VALUES
     ) -> None:
         """See `export_saved_model`."""
         super().__init__(name="signatures")

@@ -24,6 +24,11 @@ from tfp_realnvp.training.likelihood_model import LEGACY, LikelihoodModel
 # the weights, by whose size it could be judged, only later. The paper's largest flow has 1,204 variables of 0.39 GB. A
 # larger model is built in Python, and gets the file's weights by `load_weights`.
 _MOST_VARIABLES, _MOST_BYTES = 2**13, 2**29
+# Keras 3 knows no class of tf_keras and imports none: its error shows the file's configuration, and so this, first.
+_LOAD_WITH = (
+    "`import tfp_realnvp`, then `tf_keras.models.load_model`: this is a file of tf_keras, and Keras 3, which is "
+    "`keras` and `tf.keras`, can't load it"
+)
 
 
 class ModelFiles(LikelihoodModel):
@@ -45,6 +50,7 @@ class ModelFiles(LikelihoodModel):
           TypeError: if something in the distribution can't be described, e.g. a function; the message says where.
         """
         return {
+            "load_with": _LOAD_WITH,
             "versions": versions(),
             "distribution": describe(self.distribution),
             "levels": self.levels,
@@ -64,6 +70,7 @@ class ModelFiles(LikelihoodModel):
           ValueError: if the configuration leads to no model, or to more variables than `load_model` builds.
         """
         arguments = dict(config)
+        arguments.pop("load_with", None)
         saved_by, frozen = arguments.pop("versions", None), arguments.pop("frozen", ())
         arguments["distribution"] = rebuild(
             arguments.get("distribution"),
