@@ -19,7 +19,7 @@ from tests.time_limits import HANG_SECONDS
 
 PROGRAM = "benchmark"
 TINY = dataclasses.replace(
-    config_lib.get("digits"), flow={"num_scales": 1, "width": 2, "residual_blocks": 0}, batch_size=4
+    config_lib.get("digits"), flow=config_lib.Flow(num_scales=1, width=2, residual_blocks=0), batch_size=4
 )
 
 
@@ -91,7 +91,7 @@ def test_a_network_of_a_config_without_its_data():
 def test_configs_know_their_images(name):
     config = config_lib.get(name)
     assert config.image_shape is not None
-    assert config.image_shape[0] % 2 ** (config.flow["num_scales"] - 1) == 0
+    assert config.image_shape[0] % 2 ** (config.flow.num_scales - 1) == 0
 
 
 def test_a_config_of_other_images_is_refused():

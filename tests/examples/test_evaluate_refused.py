@@ -111,7 +111,7 @@ def test_no_run(commands, tmp_path):
         (["--images=0"], "flag --images=0"),
         (["--recalibrate=-1"], "flag --recalibrate=-1"),
         (["--smaples=1"], "Unknown command line flag 'smaples'"),
-        (["run"], "unexpected arguments ['run']; flags are written --name=value"),
+        (["run"], "unexpected arguments ['run']: flags are written --name=value"),
     ],
     ids=str,
 )

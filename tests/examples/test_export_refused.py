@@ -63,7 +63,7 @@ def test_directory_is_a_file(run, commands):
 def test_unexpected_argument(run, commands):
     done = commands(f"--run={run}", "here")
     assert done.returncode == 1
-    assert "unexpected arguments ['here']; flags are written --name=value" in done.stdout + done.stderr
+    assert "unexpected arguments ['here']: flags are written --name=value" in done.stdout + done.stderr
     assert not (run / "export").exists()
 
 

@@ -6,14 +6,13 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from absl import flags
-from absl.testing import flagsaver
 
 from examples import config as config_lib
-from examples import experiment, train
+from examples import experiment
 from examples.figures import figure as figure_lib
 from examples.figures import latent_space, samples
 from tests.examples.commands import assert_nothing_done
+from tests.examples.training_runs import run_here
 
 pytest.importorskip("sklearn")
 pytest.importorskip("PIL")
@@ -25,15 +24,11 @@ PITCH = 66  # pixels from one digit of a sheet to the next
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """A conditional flow of two scales over digits after a few steps."""
-    small = dataclasses.replace(
-        config_lib.get("digits"), flow={"num_scales": 2, "width": 4, "residual_blocks": 0}, steps=4, evaluations=1
-    )
+    flow = config_lib.Flow(num_scales=2, width=4, residual_blocks=0)
+    small = dataclasses.replace(config_lib.get("digits"), flow=flow, steps=4, evaluations=1)
     directory = tmp_path_factory.mktemp("figures") / "run"
-    with flagsaver.flagsaver(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config_lib, "get", lambda name: small)
-        flags.FLAGS(["train", f"--run_dir={directory}", "--conditional"])
-        train.main(["train"])
-        return experiment.open_run(directory)
+    run_here(small, f"--run_dir={directory}", "--conditional")
+    return experiment.open_run(directory)
 
 
 @pytest.fixture
@@ -194,7 +189,7 @@ def test_large_pictures_are_made_one_at_a_time(figure):
         (["samples"], "error: `run`=[]: figure 'samples' is made from one run; name one, --run=DIR."),
         (["samples", "--run=a", "--run=b"], "error: `run`=['a', 'b']: figure 'samples' is made from one run"),
         (["samples", "--run=nowhere"], "error: `run`=nowhere"),
-        ([], "expected one NAME, found []"),
+        ([], "expected one NAME of examples, samples,"),
         (["samples", "--temperature=-1"], "flag --temperature=-1"),
     ],
     ids=["name", "no run", "two runs", "missing run", "nothing", "temperature"],
