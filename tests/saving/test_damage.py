@@ -87,7 +87,8 @@ def test_a_directory_without_a_flow_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no saved flow"):
         load_flow(tmp_path / "nowhere")
     export_saved_model(models.normal(), tmp_path)
-    with pytest.raises(FileNotFoundError, match="exported for serving only"):
+    commands = r"`save_flow\(distribution, directory\)` or, for a run, `python -m examples.export --run=RUN`"
+    with pytest.raises(FileNotFoundError, match=f"exported for serving only.*{commands}"):
         load_flow(tmp_path)
 
 
