@@ -67,6 +67,8 @@ class Settings:
                     "init_from": None if source is None else Source(**source),
                 }
             )
+            if not isinstance(settings.config, str):
+                raise TypeError(f"`config`={settings.config!r}: must be text")
             config_lib.from_values(settings.values)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise type(error)(

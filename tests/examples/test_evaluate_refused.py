@@ -1,5 +1,6 @@
 """`python -m examples.evaluate` refuses damaged runs and wrong flags in one line, and changes no file of the run."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from tests.examples.commands import (
     assert_refused,
     contents,
     damaged,
+    finished,
     opened,
+    result,
     settings,
 )
 
@@ -33,6 +36,16 @@ def no_checkpoint(run):
     shutil.rmtree(run / "checkpoints")
 
 
+def value(**changes):
+    """Changes values of the config in the settings of the run."""
+
+    def changed(content):
+        fields = json.loads(content)
+        return json.dumps({**fields, "values": fields["values"] | changes}).encode()
+
+    return damaged("settings.json", changed)
+
+
 WRONG = {
     "settings cut short": (damaged("settings.json", lambda c: c[:20]), ["settings.json is damaged", "once more"]),
     "settings of bytes": (damaged("settings.json", lambda c: b"\xff\0"), ["settings.json is damaged", "once more"]),
@@ -41,15 +54,18 @@ WRONG = {
     "unknown source": (settings(sources={"cloud": 1}), ["settings.json is damaged", "'cloud'", "once more"]),
     "data_dir is a number": (settings(sources={"data_dir": 1}), ["settings.json is damaged", "once more"]),
     "unknown config": (settings(config="digit"), ["`config`='digit': must be one of celeba"]),
-    "config is a number": (settings(config=3), ["`config`=3: must be one of celeba"]),
-    "steps are text": (settings(steps="4"), ["`steps`='4': must be an int"]),
+    "config is a number": (settings(config=3), ["settings.json is damaged", "`config`=3: must be text"]),
+    "steps are text": (value(steps="4"), ["settings.json is damaged", "`steps`='4': must be an int"]),
+    "unknown value": (value(speed=4), ["settings.json is damaged", "speed", "once more"]),
+    "no values": (settings(values={}), ["settings.json is damaged", "once more"]),
+    "init_from is text": (settings(init_from="runs/a"), ["settings.json is damaged", "once more"]),
     "data_dir is gone": (
         settings(config="cifar10", sources={"data_dir": "/absent"}),
         ["`data_dir`='/absent': no such directory"],
     ),
     "another seed": (
         settings(seed=7),
-        ["step-60 is of another run (seed: 0 there, 7 now); undo that, or, to train anew, name another `run_dir`"],
+        ["step-60 is of another run (seed: 0 there, 7 now); undo that, or, for a new run"],
     ),
     "no checkpoint": (
         no_checkpoint,
@@ -88,9 +104,10 @@ def test_weights_that_are_not_finite(run, commands):
 
 
 def test_config_changed_since(run, commands):
+    """A run keeps the values that it was trained with."""
     changed = "other = dataclasses.replace(small, batch_size=32)\npatch.setattr(config, 'get', lambda name: other)"
-    assert_refused(commands(f"--run={run}", setup=changed), "another run (batch_size: 64 there, 32 now); undo that")
-    assert not (run / "result_test.json").exists()
+    finished(commands(f"--run={run}", "--images=2", setup=changed))
+    assert result(run)["values"]["batch_size"] == 64
 
 
 def test_no_run(commands, tmp_path):

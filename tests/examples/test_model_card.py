@@ -84,8 +84,10 @@ def test_results_of_all_kinds(experiment, tmp_path):
     assert text.count(", 4 noise draws | 2.093 ± 0.027, 16 samples |") == 2
     assert "were not evaluated" in text
     assert "may mean nothing" not in text
-    for gap in (0.06, -0.06, float("nan")):
+    for gap in (0.08, -0.08, float("nan")):
         assert "may mean nothing" in card(changed(experiment, tmp_path, training_mode_gap=gap))
+    # Early in training the running statistics lag by about 1 %, and nothing is wrong.
+    assert "may mean nothing" not in card(changed(experiment, tmp_path, training_mode_gap=0.07, bits_per_dim=6.85))
     with pytest.raises(ValueError, match=r"result_test.json: the field 'step'='x' must be of another type|step"):
         card(changed(experiment, tmp_path, step="x"))
 
