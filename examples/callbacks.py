@@ -30,12 +30,24 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self._stopped_by = None
         self._interrupted = False
         self._interval_means = None
+        self._interval_start = start
         self._step = self._saved_step = start
         self._previous = {}
 
+    @property
+    def has_ended_interval(self):
+        """Whether an interval was over at the checkpoint that was restored."""
+        return bool(self._manager.checkpoint.interval[1])
+
     def resume_interval(self):
-        """Keeps the restored values of the metrics, which Keras is about to reset."""
-        self._interval_means = [m.get_weights() for m in self.model.metrics]
+        """Keeps the restored means, which Keras is about to reset, if the interval that they are of is still open.
+
+        It is not if the run has another number of steps or evaluations now.
+        """
+        began = int(self._manager.checkpoint.interval[0])
+        if began == self._step - self._step % self._interval:
+            self._interval_means = [m.get_weights() for m in self.model.metrics]
+            self._interval_start = began
 
     def save(self):
         """Saves a checkpoint of the current step.
@@ -47,6 +59,8 @@ class Checkpoints(tf_keras.callbacks.Callback):
         now = time.time()
         self._manager.checkpoint.seconds.assign_add(now - self._clock)
         self._clock = now
+        ends = self._step > 0 and (self._step % self._interval == 0 or self._step == self._steps)
+        self._manager.checkpoint.interval.assign([self._interval_start, ends])
         try:
             self.model.check_finite()
             self._manager.save(checkpoint_number=step_of(self.model))
@@ -64,6 +78,8 @@ class Checkpoints(tf_keras.callbacks.Callback):
             for metric, weights in zip(self.model.metrics, self._interval_means, strict=True):
                 metric.set_weights(weights)
             self._interval_means = None
+        else:
+            self._interval_start = self._step
 
     def on_train_batch_end(self, batch, logs=None):
         self._step = step_of(self.model)

@@ -1,5 +1,6 @@
 """The checkpoints of a run: the newest is restored, and what kills have left beside them is removed."""
 
+import contextlib
 import json
 import pathlib
 import re
@@ -11,6 +12,7 @@ from examples import run as run_lib
 
 # What reading a damaged checkpoint raises; IndexError: a file ends early.
 DAMAGE = (tf.errors.OpError, IndexError, UnicodeDecodeError, ValueError)
+_SLACK = 2**20  # bytes of variables that are in no checkpoint
 _FILE = re.compile(r"step-(\d+)\.(index|data-\d+-of-\d+)")
 
 
@@ -47,8 +49,8 @@ def restore(run, checkpoint, path):
     if changed:
         changes = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in changed)
         raise ValueError(
-            f"checkpoint {path} is of another run ({changes}); undo that, or, for a new run that begins with these "
-            f"weights, name another `run_dir` and add --init_from={run.directory}, or, {_remedy(run)}."
+            f"checkpoint {path} is of another run ({changes}); undo that, or train so in another `run_dir`, with "
+            f"--init_from={run.directory} if it is to begin with these weights."
         )
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
@@ -58,6 +60,35 @@ def restore(run, checkpoint, path):
     checkpoint.identity.assign(json.dumps(run.identity))
     then, now = saved.get("versions", {}), run.identity["versions"]
     return ", ".join(f"{k} {then.get(k)} there, {now[k]} now" for k in now if now[k] != then.get(k))
+
+
+@contextlib.contextmanager
+def no_larger_than_saved(run):
+    """Within the block, variables of more bytes than the newest checkpoint has raise ValueError before they are made.
+
+    Without a checkpoint there is no limit.
+    """
+    newest = tf.train.latest_checkpoint(str(run.checkpoints)) if run.checkpoints.is_dir() else None
+    if newest is None:
+        yield
+        return
+    files = pathlib.Path(newest).parent.glob(f"{pathlib.Path(newest).name}.data-*")
+    left = _SLACK + sum(path.stat().st_size for path in files)
+
+    def creator(next_creator, **options):
+        nonlocal left
+        shape, dtype = options.get("shape"), options.get("dtype")
+        if shape is not None and dtype is not None:
+            left -= (tf.TensorShape(shape).num_elements() or 0) * tf.as_dtype(dtype).size
+        if left < 0:
+            raise ValueError(
+                f"the flow of {run.settings} has more variables than checkpoint {newest} holds: one of them is damaged "
+                "or of another run; copy the run anew."
+            )
+        return next_creator(**options)
+
+    with tf.variable_creator_scope(creator):
+        yield
 
 
 def _flat(identity):

@@ -4,9 +4,11 @@ import copy
 import dataclasses
 import importlib
 import importlib.util
+import json
 import os
 import pathlib
 import pkgutil
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -63,7 +65,9 @@ def small_flow():
 
 @dataclasses.dataclass
 class Config:
-    """One experiment. Every field but `load` can be set on the command line: --config.steps=100 --config.flow.width=64.
+    """One experiment. Its fields can be set on the command line: --config.steps=100 --config.flow.width=64.
+
+    Those are excepted that say what the data are: `load`, `image_shape` and `levels`.
 
     Attributes:
       load: function from `Sources` to `ImageData`, which has conditioning if the sources ask for it.
@@ -154,6 +158,8 @@ def from_values(values, load=None):
     Raises:
       ValueError: unless the values are of exactly the fields of a config, or one is out of range.
     """
+    if not isinstance(values, dict) or not isinstance(values.get("flow"), dict):
+        raise ValueError(f"`values`={values!r}: must be those of a config, with those of its flow in `flow`")
     fields = {**values, "flow": Flow(**_only(Flow, values["flow"]))}
     if isinstance(fields["image_shape"], list):  # JSON knows no tuples.
         fields["image_shape"] = tuple(fields["image_shape"])
@@ -206,6 +212,7 @@ def _from_file(path):
         raise ValueError(f"{what}: there is no such file; name one that defines `get_config()`.")
     spec: Any = importlib.util.spec_from_file_location("own_config", path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # Dataclasses in it look for it there.
     try:
         spec.loader.exec_module(module)
         config = module.get_config()
@@ -216,4 +223,13 @@ def _from_file(path):
             f"{what}: its `get_config()` returned {config!r}: must be an `examples.config.Config` whose `flow` is an "
             "`examples.config.Flow`; begin with that of one of examples/configs."
         )
-    return config
+    values = config.values
+    for name, value in {**values, **values["flow"]}.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise ValueError(
+                f"{what}: `{name}`={value!r}: must be a plain number, truth value, text or None, e.g. 'bfloat16' for a "
+                "type."
+            ) from error
+    return from_values(values, config.load)

@@ -13,12 +13,14 @@ from examples import config as config_lib
 
 flags.disclaim_key_flags()  # A flag that is defined here belongs to the module that asks for it.
 
+# What only says what the data are.
+_OF_THE_DATA = ("load", "image_shape", "levels")
 # The command line that is being parsed, in which the flag looks for fields.
 _command_line: list[str] = []
 
 
 class _OrNone(flags.ArgumentParser):
-    """A number, or none, which `Config.check` and `RealNVPImage` refuse for fields that must have a value."""
+    """A value, or none, which `Config.check` and `RealNVPImage` refuse for fields that must have one."""
 
     def __init__(self, parser):
         self._parser = parser
@@ -27,8 +29,13 @@ class _OrNone(flags.ArgumentParser):
         return None if argument in (None, "none", "None") else self._parser.parse(argument)
 
 
-config_flags.register_flag_parser_for_type(int, _OrNone(flags.IntegerParser()))
-config_flags.register_flag_parser_for_type(float, _OrNone(flags.FloatParser()))
+for _type, _parser in {
+    int: flags.IntegerParser(),
+    float: flags.FloatParser(),
+    bool: flags.BooleanParser(),
+    str: flags.ArgumentParser(),
+}.items():
+    config_flags.register_flag_parser_for_type(_type, _OrNone(_parser))
 
 
 def define(default, meaning):
@@ -60,17 +67,22 @@ def name():
 
 
 def arrange(arguments, default):
-    """Returns a command line with --config before its fields, wherever it was written.
+    """Returns a command line with --config, the last if there are several, before its fields, wherever it was written.
 
     Raises:
       ValueError: for --config.FIELD or --noconfig.FIELD of a field that there is not.
     """
-    place = next((i for i, argument in enumerate(arguments) if i and re.match("--?config(=|$)", argument)), None)
-    if place is None:
-        arguments = [arguments[0], f"--config={default}", *arguments[1:]]
-    else:
-        end = place + 1 if "=" in arguments[place] else place + 2  # --config NAME is two arguments.
-        arguments = [arguments[0], *arguments[place:end], *arguments[1:place], *arguments[end:]]
+    program, *rest = arguments
+    config, others = f"--config={default}", []
+    rest = iter(flags.FLAGS.read_flags_from_files(rest))
+    for argument in rest:
+        if re.match("--?config$", argument):  # --config NAME is two arguments.
+            config = f"--config={next(rest, '')}"
+        elif re.match("--?config=", argument):
+            config = argument
+        else:
+            others.append(argument)
+    arguments = [program, config, *others]
     _check_fields(arguments)
     _command_line[:] = arguments
     return arguments
@@ -78,7 +90,7 @@ def arrange(arguments, default):
 
 def _fields():
     """Returns the names of the fields that can be set."""
-    own = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in ("load", "flow")]
+    own = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in (*_OF_THE_DATA, "flow")]
     return [*own, *(f"flow.{f.name}" for f in dataclasses.fields(config_lib.Flow))]
 
 

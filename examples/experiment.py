@@ -57,16 +57,20 @@ def open_experiment(settings, config, directory, strategy=None):
     """
     config.check()
     images = config.load(settings.sources)
+    _check_data(images, settings)
     config.check_images(images)
     tf_keras.utils.set_random_seed(settings.seed)
     run = run_lib.Run(pathlib.Path(directory), _identity(settings, config, images))
-    with (strategy or tf.distribute.get_strategy()).scope():
+    # Settings that somebody else wrote must not lead to a model of any size.
+    limit = checkpoints.no_larger_than_saved(run)
+    with (strategy or tf.distribute.get_strategy()).scope(), limit:
         model = build_model(config, form_of(images), settings.seed)
     checkpoint = tf.train.Checkpoint(
         model=model,
         identity=tf.Variable(json.dumps(run.identity)),
         seconds=tf.Variable(0.0, dtype=tf.float64),
         log=tf.Variable(""),  # See `examples.logs.LossLog`.
+        interval=tf.Variable([0, 0], dtype=tf.int64),  # See `examples.callbacks.Checkpoints`.
     )
     manager = checkpoints.manager(run, checkpoint)
     newest = manager.latest_checkpoint
@@ -97,12 +101,27 @@ def open_run(directory, data_dir=None, config_file=None):
     return opened
 
 
+def _check_data(images, settings):
+    """Raises an error unless what a config has loaded is images, with conditioning if the flags ask for it."""
+    if not isinstance(images, ImageData):
+        raise TypeError(
+            f"`load` of the config {settings.name} returned {images!r}: must be an `examples.data.ImageData`, see the "
+            "README's example."
+        )
+    if settings.sources.conditional and not images.conditioning_names:
+        raise ValueError(
+            f"`conditional`=True: `load` of the config {settings.name} gave no conditioning; let it return images with "
+            "`conditioning` and `conditioning_names` where `sources.conditional` is set, or leave the flag out."
+        )
+
+
 def _identity(settings, config, images):
     """Returns what must be equal for two runs to be the same run."""
     return {
         "config": settings.name,
         "data": images.name,
         "splits": images.splits,
+        "images": [len(images.train), len(images.validation), len(images.test)],
         "preprocessing": images.preprocessing,
         "conditioning": list(images.conditioning_names),
         "image_shape": list(images.image_shape),

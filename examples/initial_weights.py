@@ -60,16 +60,17 @@ def assign(model, source, config, form):
     try:
         identity = checkpoints.identity_in(path)
         their_config = config_lib.from_values(settings.values)
-        shape, conditioning = tuple(identity["image_shape"]), len(identity["conditioning"]) or None
+        shape, conditioning = tuple(identity["image_shape"]), tuple(identity["conditioning"])
         their_form = Form(shape, identity["levels"], conditioning, form.whole)
         _check_fits(source.run, (their_config, their_form), (config, form))
         other = build_model(their_config, their_form, settings.seed)
         tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched().expect_partial()
         other.check_finite()
-    except (*checkpoints.DAMAGE, AssertionError) as error:
-        reason = str(error).strip().split("\n")[0]
+    except (*checkpoints.DAMAGE, AssertionError, KeyError, TypeError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]
         raise ValueError(
-            f"`init_from`={source.run}: its weights of step {source.step} can't be used: {reason}"
+            f"`init_from`={source.run}: its weights of step {source.step} can't be used: {reason.rstrip('.')}. Name "
+            "another run, or train this one further."
         ) from error
     with other.evaluation_weights() if source.weights == "averaged" else contextlib.nullcontext():
         for variable, value in zip(model.distribution.variables, other.distribution.variables, strict=True):

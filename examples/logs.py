@@ -102,6 +102,13 @@ def _step_of_row(row):
         return -1
 
 
+class _TensorBoard(tf_keras.callbacks.TensorBoard):
+    """Writes at the number of the step instead of that of the interval, which changes when a run is trained longer."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(step_of(self.model), logs)
+
+
 def tensorboard(directory, settings):
     """Returns the callback for TensorBoard, after it has written the hyperparameters of a run.
 
@@ -114,15 +121,14 @@ def tensorboard(directory, settings):
     """
     hparams = import_extra("tensorboard.plugins.hparams.api")
     flow = {f"flow.{name}": value for name, value in settings.values["flow"].items()}
-    values = {**settings.values, **flow, "config": settings.config, "seed": settings.seed}
+    others = {name: value for name, value in settings.values.items() if name != "flow"}
+    values = {**others, **flow, "config": settings.config, "seed": settings.seed}
     with tf.summary.create_file_writer(str(directory)).as_default():
         # It takes numbers, truth values and texts.
-        hparams.hparams(
-            {k: v if isinstance(v, int | float | str) else str(v) for k, v in values.items() if k != "flow"}
-        )
+        hparams.hparams({k: v if isinstance(v, int | float | str) else str(v) for k, v in values.items()})
         metric = hparams.Metric("epoch_bits_per_dim", group="validation", display_name="held-out bits/dim")
         hparams.hparams_config(hparams=[hparams.HParam(name) for name in values], metrics=[metric])
-    return tf_keras.callbacks.TensorBoard(str(directory), write_graph=False)
+    return _TensorBoard(str(directory), write_graph=False)
 
 
 def step_of(model):

@@ -17,19 +17,19 @@ class Form(NamedTuple):
     Attributes:
       image_shape: (H, W, C).
       levels: int, how many values a pixel can have.
-      conditioning_size: int, how many numbers come with an image; None for none.
+      conditioning: tuple of str, the meaning of each of the numbers that come with an image.
       whole: bool; pixels are whole numbers, to which noise is added.
     """
 
     image_shape: tuple[int, int, int]
     levels: int
-    conditioning_size: int | None
+    conditioning: tuple[str, ...]
     whole: bool = True
 
 
 def form_of(images):
     """Returns the `Form` of an `ImageData`."""
-    return Form(images.image_shape, images.levels, len(images.conditioning_names) or None, images.whole)
+    return Form(images.image_shape, images.levels, images.conditioning_names, images.whole)
 
 
 def build_model(config, form, seed):
@@ -37,7 +37,7 @@ def build_model(config, form, seed):
     flow = RealNVPImage(
         form.image_shape[-1],
         levels=form.levels,
-        conditioning_size=form.conditioning_size,
+        conditioning_size=len(form.conditioning) or None,
         **config.values["flow"],
     )
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=form.image_shape)

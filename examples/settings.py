@@ -47,8 +47,8 @@ class Settings:
 
     @property
     def name(self):
-        """The name of the config, or that of the user's own file without its directory."""
-        return pathlib.Path(self.config).stem
+        """The name of the config, or that of the user's own file, which ends in .py."""
+        return pathlib.Path(self.config).name
 
     def write(self, path):
         """Writes the settings as JSON, for the other commands to read."""
@@ -76,7 +76,11 @@ class Settings:
                 "e.g. runs/digits."
             ) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{path} is damaged ({error}); run the command of the training once more.") from error
+            reason = f"lacks {error}" if isinstance(error, KeyError) else error
+            raise ValueError(
+                f"{path} is damaged, or of another version of this project ({reason}); run the command of the training "
+                "once more."
+            ) from error
         return settings
 
 

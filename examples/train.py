@@ -21,7 +21,7 @@ import tensorflow as tf
 from absl import flags
 
 from examples import callbacks as cb
-from examples import checkpoints, config_flag, evaluation, experiment, initial_weights, logs, plots
+from examples import checkpoints, config_flag, evaluation, experiment, initial_weights, logs, plots, strategies
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import data as data_lib
@@ -61,7 +61,7 @@ flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_
 flags.DEFINE_enum(
     "strategy",
     "default",
-    ["default", "mirrored", "tpu"],
+    strategies.NAMES,
     "tf.distribute strategy: mirrored takes all GPUs of this machine.",
 )
 flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
@@ -70,23 +70,6 @@ flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu."
 def arrange(arguments):
     """See `config_flag.arrange`."""
     return config_flag.arrange(arguments, _DEFAULT_CONFIG)
-
-
-def make_strategy():
-    """Returns the `tf.distribute` strategy that the flags name; raises ValueError if there is no such TPU."""
-    if FLAGS.strategy == "mirrored":
-        return tf.distribute.MirroredStrategy()
-    if FLAGS.strategy == "tpu":
-        try:
-            resolver = tf.distribute.cluster_resolver.TPUClusterResolver(FLAGS.tpu)
-            tf.config.experimental_connect_to_cluster(resolver)
-            tf.tpu.experimental.initialize_tpu_system(resolver)
-        except (OSError, ValueError, tf.errors.OpError) as error:  # OSError: no such host.
-            raise ValueError(
-                f"`tpu`={FLAGS.tpu!r}: no such TPU ({error}); name one with --tpu, or use another --strategy."
-            ) from error
-        return tf.distribute.TPUStrategy(resolver)
-    return tf.distribute.get_strategy()
 
 
 def segments(step, steps, interval):
@@ -124,9 +107,9 @@ def train(opened, strategy):
         plots.write_png(run.directory / "data.png", plots.image_sheet(pictures.numpy(), levels=images.levels))
         if opened.manager.latest_checkpoint is None:
             saver.save()
-        ended = start > 0 and (start % config.interval == 0 or start == config.steps)
+        ended = saver.has_ended_interval
         if ended and not log.has_start:
-            finish_interval(model, held_out, callbacks, start // config.interval)
+            finish_interval(model, held_out, callbacks)
         elif not sheets.path(start).exists() and (ended or start == 0):
             print(f"samples of step {start}: {sheets.write()}")
         elif not ended:
@@ -153,25 +136,26 @@ def train(opened, strategy):
             )
 
 
-def finish_interval(model, held_out, callbacks, epoch):
+def finish_interval(model, held_out, callbacks):
     """Ends an interval whose last step was saved, but whose evaluation was interrupted.
 
     Args:
       model: `FlowModel`, whose metrics have the means of the interval.
       held_out: dataset, as for `fit`.
       callbacks: list of those of `fit`.
-      epoch: the number of the intervals that have ended.
     """
     means = {m.name: float(m.result()) for m in model.metrics}
     means |= {f"val_{name}": value for name, value in model.evaluate(held_out, return_dict=True, verbose=0).items()}
     for callback in callbacks:
-        callback.on_epoch_end(epoch - 1, means)
+        callback.on_epoch_end(None, means)  # They ask the model for its step.
 
 
 def prepare():
     """Returns the strategy, the `Experiment` and the lock of its run; wrong flags raise their errors here."""
     config, name = FLAGS.config, config_flag.name()
     config.check()
+    if FLAGS.init_weights == "last" and FLAGS.init_from is None:
+        raise ValueError("`init_weights`=last: must come with --init_from=RUN, the run whose weights they are.")
     directory = run_lib.check_directory(
         FLAGS.run_dir or pathlib.Path("runs") / (pathlib.Path(name).stem + "_conditional" * FLAGS.conditional)
     )
@@ -179,7 +163,7 @@ def prepare():
     command = f"python -m examples.train {shlex.join(sys.argv[1:])}".strip()
     source = initial_weights.find(FLAGS.init_from, FLAGS.init_weights, directory)
     settings = Settings(name, config.values, sources, FLAGS.seed, source, command)
-    strategy = make_strategy()
+    strategy = strategies.make(FLAGS.strategy, FLAGS.tpu)
     lock = lock_lib.RunLock(directory)
     if (directory / "checkpoints").is_dir():  # Before they are read; in a new directory, when nothing else is refused.
         lock.acquire()
@@ -189,6 +173,11 @@ def prepare():
         lock.acquire()
         if opened.manager.latest_checkpoint is None and any(opened.run.checkpoints.glob("step-[1-9]*.index")):
             raise BlockingIOError(f"`run_dir`={directory}: another process has trained there meanwhile; run it again.")
+        if opened.step > config.steps:
+            raise ValueError(
+                f"`steps`={config.steps}: the run in {directory} has taken {opened.step}: must be at least as many; "
+                "leave it, or name another `run_dir`."
+            )
         checkpoints.tidy(opened.run, opened.manager, opened.step)
         settings.write(opened.run.settings)
     except BaseException:
