@@ -64,16 +64,15 @@ def restore(run, checkpoint, path):
 
 @contextlib.contextmanager
 def no_larger_than_saved(run):
-    """Within the block, variables of more bytes than the newest checkpoint has raise ValueError before they are made.
+    """Within the block, variables of more bytes than the largest checkpoint raise ValueError before they are made.
 
     Without a checkpoint there is no limit.
     """
-    newest = tf.train.latest_checkpoint(str(run.checkpoints)) if run.checkpoints.is_dir() else None
-    if newest is None:
+    saved = max((path.stat().st_size for path in run.checkpoints.glob("step-*.data-*")), default=None)
+    if saved is None:
         yield
         return
-    files = pathlib.Path(newest).parent.glob(f"{pathlib.Path(newest).name}.data-*")
-    left = _SLACK + sum(path.stat().st_size for path in files)
+    left = saved + _SLACK
 
     def creator(next_creator, **options):
         nonlocal left
@@ -82,8 +81,8 @@ def no_larger_than_saved(run):
             left -= (tf.TensorShape(shape).num_elements() or 0) * tf.as_dtype(dtype).size
         if left < 0:
             raise ValueError(
-                f"the flow of {run.settings} has more variables than checkpoint {newest} holds: one of them is damaged "
-                "or of another run; copy the run anew."
+                f"the flow of {run.settings} has more variables than any checkpoint in {run.checkpoints}: they are of "
+                "another run, or damaged; name another `run_dir`, or copy the run anew."
             )
         return next_creator(**options)
 

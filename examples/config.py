@@ -225,6 +225,8 @@ def _from_file(path):
         )
     values = config.values
     for name, value in {**values, **values["flow"]}.items():
+        if name == "flow":
+            continue
         try:
             json.dumps(value)
         except TypeError as error:

@@ -48,7 +48,7 @@ def define(default, meaning):
     config_flags.DEFINE_config_dataclass(
         "config",
         config_lib.get(default),
-        f"{meaning} Fields: {', '.join(_fields())}.",
+        f"{meaning} Fields: {', '.join(fields())}.",
         sys_argv=_command_line,
         parse_fn=lambda name: config_lib.get(name),
     )
@@ -88,14 +88,14 @@ def arrange(arguments, default):
     return arguments
 
 
-def _fields():
+def fields():
     """Returns the names of the fields that can be set."""
     own = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in (*_OF_THE_DATA, "flow")]
     return [*own, *(f"flow.{f.name}" for f in dataclasses.fields(config_lib.Flow))]
 
 
 def _check_fields(arguments):
-    known = _fields()
+    known = fields()
     for argument in arguments[1:]:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match is not None and match[1] not in known:

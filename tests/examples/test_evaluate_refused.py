@@ -1,5 +1,6 @@
 """`python -m examples.evaluate` refuses damaged runs and wrong flags in one line, and changes no file of the run."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from examples import experiment
+from examples import config, experiment
 from tests.examples.commands import (
     ENVIRONMENT,
     assert_refused,
@@ -65,7 +66,11 @@ WRONG = {
     ),
     "another seed": (
         settings(seed=7),
-        ["step-60 is of another run (seed: 0 there, 7 now); undo that, or, for a new run"],
+        ["step-60 is of another run (seed: 0 there, 7 now); undo that, or train so in another"],
+    ),
+    "a huge flow": (
+        value(flow=dataclasses.asdict(config.Flow(num_scales=1, width=2**15, residual_blocks=1))),
+        ["has more variables than any checkpoint"],
     ),
     "no checkpoint": (
         no_checkpoint,

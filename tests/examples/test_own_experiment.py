@@ -9,12 +9,17 @@ import shlex
 import shutil
 import subprocess
 import sys
+import typing
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
+from absl.testing import flagsaver
 
 from examples import config as config_lib
+from examples import config_flag
+from examples import train as program
 from examples.settings import Settings
 from tests.examples.commands import ROOT, finished, result, run_python
 from tests.examples.training_runs import TWO_INTERVALS, run_apart, tensors
@@ -22,6 +27,11 @@ from tests.time_limits import HANG_SECONDS
 from tfp_realnvp import RealNVPImage
 
 PROGRAM = "train"
+REQUIRED = {
+    *("steps", "evaluations", "batch_size", "learning_rate", "cosine_decay", "l2", "flip", "steps_per_execution"),
+    *(f"flow.{name}" for name in ("num_scales", "width", "residual_blocks", "preset", "additive", "batch_norm")),
+    *("flow.momentum", "flow.recompute_gradients"),
+}
 
 
 def test_flow_has_the_arguments_and_defaults_of_the_bijector():
@@ -58,14 +68,56 @@ def test_every_value_is_set_and_recorded(commands, tmp_path):
     assert Settings.read(tmp_path / "run" / "settings.json").values == values | {"image_shape": [8, 8, 1]}
     assert (identity["flow"]["width"], identity["batch_size"], identity["averaging"]) == (3, 16, None)
     assert found["weights"] == "last"
-    # With fewer steps it is the same run, which is over; with more it goes on.
+    # With more steps it goes on, with fewer it is refused.
     printed = finished(commands(f"--run_dir={tmp_path / 'run'}", *[f.replace("steps=2", "steps=3") for f in flags]))
     assert "resuming at step 2 of 3" in printed
     assert result(tmp_path / "run")["step"] == 3
+    refused = commands(f"--run_dir={tmp_path / 'run'}", *flags)
+    assert "`steps`=2: the run in " in refused.stderr
+    assert Settings.read(tmp_path / "run" / "settings.json").values["steps"] == 3
     refused = commands(f"--run_dir={tmp_path / 'run'}", *flags[1:])
     assert refused.returncode == 1
     assert "flow.width: 3 there, 4 now" in refused.stderr
-    assert f"name another `run_dir` and add --init_from={tmp_path / 'run'}" in refused.stderr
+    assert f"train so in another `run_dir`, with --init_from={tmp_path / 'run'}" in refused.stderr
+
+
+@pytest.mark.parametrize("field", [f for f in config_flag.fields() if f not in REQUIRED])
+def test_every_field_that_may_be_none_takes_none(field):
+    """Fields that may be None are told from others by their annotations."""
+    owner = config_lib.Flow if field.startswith("flow.") else config_lib.Config
+    [kind] = [f.type for f in dataclasses.fields(owner) if f.name == field.removeprefix("flow.")]
+    with flagsaver.flagsaver():
+        flags.FLAGS(program.arrange(["train", f"--config.{field}=none"]))
+        value = getattr(
+            flags.FLAGS.config.flow if owner is config_lib.Flow else flags.FLAGS.config, field.split(".")[-1]
+        )
+    assert value is None
+    assert type(None) in typing.get_args(kind)
+
+
+def test_flag_files_and_the_last_config_count(tmp_path):
+    (tmp_path / "f").write_text("--config=cifar10_small\n--config.batch_size=7\n")
+    for first, steps in (("--config.steps=5", 5), ("--config=digits", 2250)):
+        with flagsaver.flagsaver():
+            flags.FLAGS(program.arrange(["train", first, f"--flagfile={tmp_path / 'f'}"]))
+            assert (flags.FLAGS.config.batch_size, flags.FLAGS.config.flow.num_scales) == (7, 3)
+            assert flags.FLAGS.config.steps == steps
+
+
+def test_means_of_an_interval_that_is_over_are_not_carried_on(commands, tmp_path):
+    def rows(steps, evaluations, directory):
+        arguments = [f"--config.steps={steps}", f"--config.evaluations={evaluations}", "--noconfig.cosine_decay"]
+        finished(commands(f"--run_dir={tmp_path / directory}", *arguments))
+        lines = (tmp_path / directory / "log.csv").read_text().splitlines()[1:]
+        return {int(step): bits for step, _, bits, *_ in (line.split(",") for line in lines)}
+
+    first = rows(6, 2, "a")
+    longer = rows(10, 2, "a")
+    assert list(longer) == [3, 6, 10]
+    assert {step: longer[step] for step in (3, 6)} == first
+    # Steps 7 to 10 are the last interval of this run, too.
+    means = rows(2, 1, "b"), rows(6, 3, "b"), rows(10, 2, "b")
+    assert float(means[2][10]) == pytest.approx(float(longer[10]), rel=1e-6)
 
 
 def scalars(directory):
@@ -84,10 +136,10 @@ def test_tensorboard_has_hyperparameters_speed_rate_and_gradients(whole, tmp_pat
     directory, printed = whole
     found = scalars(directory / "tensorboard")
     for name in ("bits_per_dim", "images_per_second", "gradient_norm", "learning_rate"):
-        assert list(found[f"train/epoch_{name}"]) == [0, 1]
-        assert found[f"train/epoch_{name}"][0] > 0
+        assert list(found[f"train/epoch_{name}"]) == [4, 8]  # steps
+        assert found[f"train/epoch_{name}"][4] > 0
     # The second of the two intervals ends where the cosine does.
-    assert found["train/epoch_learning_rate"][1] == pytest.approx(0, abs=1e-9)
+    assert found["train/epoch_learning_rate"][8] == pytest.approx(0, abs=1e-9)
     assert {"validation/epoch_bits_per_dim", "samples/samples"} <= found.keys()
     event_files = (directory / "tensorboard").glob("events.*")
     hyperparameters = b"".join(path.read_bytes() for path in event_files)
@@ -153,7 +205,7 @@ def test_a_run_that_began_with_others_weights_resumes_without_them(began, comman
         (["--init_from=/nowhere"], "`run`=/nowhere: no run of examples.train"),
         (["--config.flow.width=5"], "config.flow.width 4 there, 5 now"),
         (["--config.flow.preset=paper"], "config.flow.preset 'released' there, 'paper' now"),
-        (["--conditional"], "conditioning_size None there, 10 now"),
+        (["--conditional"], "conditioning () there, ('0', '1', "),
         (["--config=photo_patches", "--config.flow.num_scales=1"], "image_shape (8, 8, 1) there, (32, 32, 3) now"),
     ],
     ids=["missing", "width", "preset", "conditional", "data"],
@@ -184,13 +236,14 @@ def test_own_config_of_the_readme(tmp_path):
         )
         assert (done.returncode, done.stderr) == (0, ""), done  # None of TensorFlow's own lines, either.
         printed.append(done.stdout)
+    assert not any("warning" in text for text in printed)
     assert "from step 0 of 60" in printed[0]
     assert "resuming at step 60 of 120" in printed[1]
     assert "with the averaged weights of step 120 of " in printed[2]
     runs = tmp_path / "runs"
-    assert result(runs / "stripes")["bits_per_dim"] < 7
+    assert result(runs / "stripes")["bits_per_dim"] < 7.2  # A uniform density has 8.
     assert result(runs / "slow")["bits_per_dim"] < result(runs / "stripes")["bits_per_dim"] + 0.1
-    assert result(runs / "slow")["config"] == "stripes"
+    assert result(runs / "slow")["config"] == "stripes.py"
     # A directory may come from somebody else, so that what it names is not executed.
     (tmp_path / "stripes.py").write_text("raise SystemExit(7)")
     refused = run_python("from examples import command, evaluate\ncommand.run(evaluate.main)", f"--run={runs / 'slow'}")

@@ -138,6 +138,23 @@ def garbled(content):
     return bytes(b ^ 0x5A for b in content)
 
 
+_BFLOAT16 = """
+import tensorflow as tf
+from examples.configs import digits
+
+def get_config():
+    config = digits.get_config()
+    config.flow.compute_dtype = tf.bfloat16
+    return config
+"""
+
+_NO_IMAGES = """
+from examples.config import Config, Flow
+
+def get_config():
+    return Config(load=lambda sources: 3, flow=Flow(), steps=1, evaluations=1)
+"""
+
 MISTAKES = {
     # These are about flags and data.
     "config": (
@@ -175,6 +192,30 @@ MISTAKES = {
         flags.IllegalFlagValueError,
         r"`config`='.*mine\.py'.*no such file",
         "name one",
+    ),
+    "config of one's own has a type in it": (
+        lambda tmp: own_config(tmp, _BFLOAT16),
+        flags.IllegalFlagValueError,
+        r"mine\.py'.*`compute_dtype`=tf.bfloat16",
+        "'bfloat16'",
+    ),
+    "what one's own config loads": (
+        lambda tmp: own_config(tmp, _NO_IMAGES),
+        TypeError,
+        r"`load` of the config mine\.py returned 3",
+        "ImageData",
+    ),
+    "nothing to condition on in one's own data": (
+        lambda tmp: tiny_run(tmp, "--conditional"),
+        ValueError,
+        "`conditional`=True: .* no conditioning",
+        "leave the flag out",
+    ),
+    "weights of no run": (
+        lambda tmp: tiny_run(tmp, "--init_weights=last"),
+        ValueError,
+        "`init_weights`=last",
+        "--init_from=RUN",
     ),
     "config of one's own fails": (
         lambda tmp: own_config(tmp, "def get_config():\n    return widht\n"),
@@ -375,19 +416,19 @@ MISTAKES = {
         lambda tmp: resume_as(tmp, "--seed=3"),
         ValueError,
         "another run .seed: 0 there, 3 now",
-        "name another `run_dir`",
+        "train so in another `run_dir`",
     ),
     "checkpoint of another flow": (
         lambda tmp: resume_as(tmp, "--config.flow.width=3"),
         ValueError,
         r"another run .flow\.width: 2 there, 3 now",
-        "another `run_dir` and add --init_from=.*run",
+        "another `run_dir`, with --init_from=.*run",
     ),
     "checkpoint of another config": (
         lambda tmp: resume_as(tmp, "--config=cifar10"),
         ValueError,
         "config: 'digits' there, 'cifar10' now",
-        "name another `run_dir`",
+        "train so in another `run_dir`",
     ),
 }
 
