@@ -37,6 +37,7 @@ class TakesKeywords:
     """Base class of what takes both keywords in its methods: `ImageBijector`."""
 
     name: str
+    submodules: Iterable[Any]
 
 
 def conditioning_of_distribution(distribution: tfp.distributions.Distribution) -> Conditioning:
@@ -137,18 +138,62 @@ def flat_conditioning(conditioning: tf.Tensor, batch: tf.Tensor, static_batch: t
     return tf.ensure_shape(tf.reshape(flat, [-1, tf.shape(conditioning)[-1]]), [static_batch.num_elements(), shape[-1]])
 
 
-def bijector_kwargs(bijector: Any, **keywords: Any) -> dict[str, Any]:
-    """Returns the `bijector_kwargs` of a distribution that bring `keywords` to the `ImageBijector`s in its bijector.
+def bijector_kwargs(
+    distribution: tfp.distributions.Distribution, *, training: bool, conditioning: Any = None
+) -> dict[str, Any]:
+    """Returns the `bijector_kwargs` that bring both keywords to the `ImageBijector`s in a distribution's bijector.
+
+    They are also the keywords of the methods of `distribution.bijector`.
 
     Args:
-      bijector: an `ImageBijector`, a `tfb.Chain` that holds some, or anything else, which gets no keywords.
-      **keywords: `training` and `conditioning`.
+      distribution: any `tfd.Distribution` over images. One without a bijector, or whose bijector is neither an
+        `ImageBijector` nor a `tfb.Chain` of some, gets no keywords.
+      training: Python bool.
+      conditioning: tensor [N, K] or None.
+
+    Raises:
+      ValueError: if there is conditioning that nothing takes, or that does not reach all parts that take some.
     """
-    if isinstance(bijector, TakesKeywords):
-        return keywords
+    keywords = {"training": training, "conditioning": conditioning}
+    bijector = getattr(distribution, "bijector", None)
     # TFP makes an object of the base class of `tfb.Chain` if a part is no composite tensor, so isinstance won't do.
-    parts: Iterable[Any] = getattr(bijector, "bijectors", ())
-    return {part.name: keywords for part in parts if isinstance(part, TakesKeywords)}
+    parts: Iterable[Any] = [bijector] if isinstance(bijector, TakesKeywords) else getattr(bijector, "bijectors", ())
+    reached = [part for part in parts if isinstance(part, TakesKeywords)]
+    if conditioning is not None:
+        _check_reach(distribution, reached, tf.convert_to_tensor(conditioning).shape)
+    return keywords if isinstance(bijector, TakesKeywords) else {part.name: keywords for part in reached}
+
+
+def _check_reach(distribution: tfp.distributions.Distribution, reached: Iterable[Any], shape: tf.TensorShape) -> None:
+    """Raises ValueError if conditioning that is given to the bijectors `reached` misses a part that takes some."""
+    known = {id(part) for start in reached for part in _reached_from(start)}
+    # A copy keeps its original among its submodules, but not in its parameters.
+    own = [part for part in tf.nest.flatten(distribution.parameters) if isinstance(part, tf.Module)]
+    others: list[Any] = [part for root in own for part in (root, *root.submodules) if id(part) not in known]
+    missed = next((part for part in others if _takes_conditioning(part)), None)
+    if missed is not None:
+        flows = (part for part in others if isinstance(part, TakesKeywords) and missed in part.submodules)
+        raise ValueError(
+            f"`conditioning` of shape {shape}: does not reach {next(flows, missed).name!r}, since it is brought only "
+            "to the bijector of the distribution and to the parts of a `tfb.Chain` or `Composition`; put the flow "
+            "there itself, instead of into a `tfb.Invert`, a Chain within a Chain or another distribution."
+        )
+    if not known:
+        check_conditioning("`conditioning`", shape, Conditioning(False, None))
+
+
+def _reached_from(start: Any) -> Iterable[Any]:
+    """Returns `start` and the modules in it, without those in bijectors that hand no keywords on."""
+    ends = [m for m in start.submodules if isinstance(m, tfp.bijectors.Bijector) and not isinstance(m, TakesKeywords)]
+    beyond = {id(part) for end in ends for part in end.submodules}
+    return [part for part in (start, *start.submodules) if id(part) not in beyond]
+
+
+def _takes_conditioning(part: Any) -> bool:
+    """Returns whether a part, by what it says, takes conditioning itself: a network or a coupling."""
+    conditioner = getattr(part, "conditioner", None)
+    size = getattr(part, "conditioning_size", None)
+    return size is not None or (callable(conditioner) and conditioning_of_conditioner(conditioner).accepted)
 
 
 def image_log_prob(
@@ -167,11 +212,7 @@ def image_log_prob(
       conditioning: tensor [N, K] or None.
 
     Raises:
-      ValueError: if there is conditioning and nothing in the distribution takes keywords.
+      ValueError: if there is conditioning that nothing takes, or that does not reach all parts that take some.
     """
-    keywords = bijector_kwargs(getattr(distribution, "bijector", None), training=training, conditioning=conditioning)
-    if keywords:
-        return distribution.log_prob(pixels, bijector_kwargs=keywords)
-    shape = None if conditioning is None else tf.convert_to_tensor(conditioning).shape
-    check_conditioning("`conditioning`", shape, Conditioning(False, None))
-    return distribution.log_prob(pixels)
+    keywords = bijector_kwargs(distribution, training=training, conditioning=conditioning)
+    return distribution.log_prob(pixels, bijector_kwargs=keywords) if keywords else distribution.log_prob(pixels)

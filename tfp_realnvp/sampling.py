@@ -54,5 +54,5 @@ def pixels_of_latents(
     distribution: tfp.distributions.Distribution, latents: tf.Tensor, conditioning: tf.Tensor | None = None
 ) -> tf.Tensor:
     """Returns the real pixels [N, H, W, C] of latents; `conditioning` is [N, K] or None."""
-    keywords = bijector_kwargs(distribution.bijector, training=False, conditioning=conditioning)
+    keywords = bijector_kwargs(distribution, training=False, conditioning=conditioning)
     return distribution.bijector.forward(latents, **keywords)

@@ -2,17 +2,43 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp as nvp
-from tests.mistakes import PIXELS, X, assert_refused, batches
+from tests.mistakes import PIXELS, X, assert_refused, batches, real_nvp
 from tests.models import flow, normal, on_prior
+from tfp_realnvp.keywords import bijector_kwargs
 
 tfb = tfp.bijectors
+tfd = tfp.distributions
 
 ONE_HOT = np.eye(3, dtype=np.float32)[np.arange(8) % 3]
 MODEL = nvp.FlowModel(flow(num_scales=2))
 CONDITIONAL = nvp.FlowModel(flow(conditioning_size=3))
+
+
+def _own():
+    """A flow whose conditioner is a function, which alone knows that it takes conditioning."""
+    coupling = nvp.AffineCoupling(nvp.Checkerboard(), lambda x, conditioning: tf.concat([x, x], -1))
+    return nvp.Composition([nvp.PixelLogit(), coupling], name="own")
+
+
+def _conditional():
+    return real_nvp(conditioning_size=3)
+
+
+UNREACHED = {
+    "an Invert": on_prior(tfb.Invert(_conditional())),
+    "an Invert, of an own conditioner": on_prior(tfb.Invert(_own())),
+    "a nested Chain": on_prior(tfb.Chain([tfb.Scale(2.0), tfb.Chain([_conditional(), tfb.Scale(1.1)])])),
+    "a nested Chain beside another part": on_prior(
+        tfb.Chain([nvp.PixelLogit(name="other"), tfb.Chain([_conditional(), tfb.Scale(1.1)])])
+    ),
+    "an Invert in a Composition": on_prior(nvp.Composition([tfb.Invert(_conditional())], name="parts")),
+    "a distribution without bijector": tfd.Independent(flow(conditioning_size=3), 0),
+    "another distribution": tfd.TransformedDistribution(flow(conditioning_size=3), tfb.Scale(1.0)),
+}
 
 MISTAKES = {
     "levels that are not the flow's": (
@@ -94,6 +120,19 @@ MISTAKES = {
         r"`conditioning` of shape \(8, 3\)",
         "takes no conditioning",
     ),
+    **{
+        f"conditioning that does not reach a flow in {place}: {method}": (
+            lambda _, distribution=distribution, call=call: call(nvp.FlowModel(distribution)),
+            ValueError,
+            r"`conditioning` of shape \(.*3\): does not reach '(real_nvp_image|own)'",
+            "put the flow there itself, instead of into a `tfb.Invert`",
+        )
+        for place, distribution in UNREACHED.items()
+        for method, call in {
+            "sample": lambda model: model.sample(8, conditioning=ONE_HOT),
+            "log_prob": lambda model: model.log_prob(PIXELS, conditioning=ONE_HOT),
+        }.items()
+    },
     "density of whole numbers": (
         lambda _: MODEL.log_prob(PIXELS.astype(np.float32)),
         ValueError,
@@ -127,6 +166,22 @@ MISTAKES = {
     "density of one image": (lambda _: MODEL.log_prob(PIXELS[0]), ValueError, r"`images` has shape \(4, 4, 1\)", "N"),
     "density of no image": (lambda _: MODEL.log_prob(X[:0]), ValueError, "`images` of shape .* is empty", "at least"),
 }
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        flow(conditioning_size=3).copy(bijector=_conditional()),
+        flow(conditioning_size=3)[...],
+        on_prior(tfb.Chain([_conditional(), tfb.Invert(nvp.PixelLogit(name="other")), tfb.Scale(1.1)])),
+        on_prior(tfb.Chain([tfb.Scale(1.0), _own()])),
+    ],
+    ids=["copy", "index", "Chain with a part that takes none", "own conditioner in a Chain"],
+)
+def test_conditioning_that_reaches_the_flow_is_taken(distribution):
+    keywords = bijector_kwargs(distribution, training=False, conditioning=ONE_HOT)
+    assert keywords.get("conditioning", next(iter(keywords.values()))) is not None
+    assert distribution.sample(8, seed=(1, 2), bijector_kwargs=keywords).shape == [8, 4, 4, 1]
 
 
 @pytest.mark.parametrize("name", MISTAKES)

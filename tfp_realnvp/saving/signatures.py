@@ -151,7 +151,7 @@ class Signatures(tf.Module):
         log_prob = require(log_prob, tf.reduce_all(tf.math.is_finite(log_prob)), rule)
         if self._bijector is None:
             return {"log_prob": log_prob}
-        keywords = bijector_kwargs(self._bijector, training=False, conditioning=conditioning)
+        keywords = bijector_kwargs(distribution, training=False, conditioning=conditioning)
         return {"log_prob": log_prob, "latents": self._bijector.inverse(pixels, **keywords)}  # From the cache.
 
     def _pixels(self, latents: tf.Tensor, conditioning: tf.Tensor | None = None) -> tf.Tensor:

@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_realnvp.checks import check_bool, check_int, check_number, check_seed
-from tfp_realnvp.keywords import image_log_prob
+from tfp_realnvp.keywords import bijector_kwargs, image_log_prob
 from tfp_realnvp.pixels import dequantize, quantize
 from tfp_realnvp.runtime.replicas import in_several_replicas
 from tfp_realnvp.sampling import pixels_of_latents, sample_latents, size_divisor
@@ -183,6 +183,8 @@ class DensityModel(ModelFiles):
         conditioning: tf.Tensor | None = None,
     ) -> tf.Tensor:
         distribution = self.distribution
+        # Conditioning that nothing would take is refused before latents are drawn, or pictures without it.
+        bijector_kwargs(distribution, training=False, conditioning=conditioning)
         if not hasattr(distribution, "bijector"):
             return distribution.sample(n, seed=seed)
         sides = None if size_divisor(distribution) is None else tf.unstack(size)
