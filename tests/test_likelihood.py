@@ -122,3 +122,23 @@ def test_bits_per_dim_are_nats_by_dimensions_and_ln_2():
     # A uniform density over the 256 levels takes 8 bits.
     uniform = tfd.Independent(tfd.Uniform(tf.zeros(shape), 256.0), 3)
     np.testing.assert_allclose(bits_per_dim(uniform.log_prob(tf.ones(shape)), tf.TensorShape(shape)), 8, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "event_shape",
+    [
+        lambda x: [tf.shape(x)[1], 8, 1],
+        lambda x: (tf.shape(x)[1], tf.shape(x)[2], tf.shape(x)[3]),
+        lambda x: tf.shape(x)[1:],
+        lambda x: x.shape[1:],
+    ],
+)
+def test_event_shapes_in_a_graph(event_shape):
+    bits = tf.function(lambda x: bits_per_dim(tf.constant(-100.0), event_shape(x)), autograph=False)
+    np.testing.assert_allclose(bits(tf.zeros([2, 8, 8, 1])), 100 / (64 * math.log(2)), rtol=1e-6)
+
+
+def test_a_wrong_side_beside_one_that_only_the_graph_knows():
+    bits = tf.function(lambda x: bits_per_dim(tf.constant(-100.0), [tf.shape(x)[1], 0, 1]), autograph=False)
+    with pytest.raises(ValueError, match=r"`event_shape`=.*: must be"):
+        bits(tf.zeros([2, 8, 8, 1]))

@@ -22,7 +22,7 @@ def bits_per_dim(log_prob: Any, event_shape: Any) -> tf.Tensor:
 
     Args:
       log_prob: float tensor or number, nats.
-      event_shape: (H, W, C), ints of at least 1, a `tf.TensorShape`, or an int tensor.
+      event_shape: (H, W, C), ints or int scalars of at least 1, a `tf.TensorShape`, or an int tensor.
 
     Returns:
       A tensor of the shape of `log_prob`, in bits/dim.
@@ -44,16 +44,19 @@ def _dimensions(event_shape: Any) -> Any:
     """Returns H * W * C; raises ValueError unless `event_shape` holds them."""
     if tf.is_symbolic_tensor(event_shape):
         return tf.reduce_prod(event_shape)
+    symbolic: list[Any] = []
+    if isinstance(event_shape, list | tuple):
+        symbolic = [size for size in event_shape if tf.is_symbolic_tensor(size)]
     try:
-        sizes = [operator.index(size) for size in event_shape]
+        sizes = [operator.index(size) for size in event_shape if not tf.is_symbolic_tensor(size)]
     except (TypeError, ValueError):  # ValueError: a shape of unknown rank.
-        sizes = []
-    if not sizes or min(sizes) < 1:
+        sizes, symbolic = [], []
+    if not (sizes or symbolic) or min(sizes, default=1) < 1:
         raise ValueError(
             f"`event_shape`={event_shape}: must be (H, W, C), ints of at least 1; take `distribution.event_shape` or "
             "`images.shape[1:]`."
         )
-    return math.prod(sizes)
+    return math.prod(sizes) * tf.reduce_prod(tf.stack(symbolic)) if symbolic else math.prod(sizes)
 
 
 def importance_weighted_bits_per_dim(log_prob: Any, event_shape: Any) -> tf.Tensor:
