@@ -1,5 +1,8 @@
 """Mistakes with levels, and with `FlowModel.sample` and `log_prob`, are refused as `tests/mistakes.py` asks for."""
 
+import re
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -84,6 +87,15 @@ MISTAKES = {
         r"`size`=\(8, 8\): must be \[4, 4\] or None",
         "other sizes want a bijector",
     ),
+    **{
+        f"too many values: {n} of {size}": (
+            lambda _, n=n, size=size: MODEL.sample(n, size=size),
+            ValueError,
+            rf"`n`={n} and `size`={re.escape(str(size))}: must ask for less than 2\*\*31 values",
+            "draw fewer pictures in each of several calls, or smaller ones",
+        )
+        for n, size in ((1, (2**40, 2)), (1, (2**31, 2**31)), (2**31 - 1, None), (2**15, (2**8, 2**8)))
+    },
     "pictures without conditioning": (
         lambda _: CONDITIONAL.sample(2),
         ValueError,
@@ -101,6 +113,18 @@ MISTAKES = {
         ValueError,
         r"`conditioning` of shape \(8,\)",
         "one-hot vectors",
+    ),
+    "a label for each picture": (
+        lambda _: CONDITIONAL.sample(3, conditioning=[0, 1, 2]),
+        ValueError,
+        r"`conditioning` of shape \(3,\) and dtype int32: must be of a float type",
+        r"one vector for all as floats, and labels as one-hot vectors \[3, 3\]",
+    ),
+    "a label for each image": (
+        lambda _: CONDITIONAL.log_prob(PIXELS[:3], conditioning=np.array([1, 0, 1])),
+        ValueError,
+        r"`conditioning` of shape \(3,\) and dtype int64",
+        "labels as one-hot vectors",
     ),
     "densities of text": (
         lambda _: CONDITIONAL.log_prob(PIXELS, conditioning="cats"),
@@ -162,6 +186,12 @@ MISTAKES = {
         ValueError,
         "`images` holds values that are not finite",
         "repair",
+    ),
+    "density of a dtype that TensorFlow does not know": (
+        lambda _: MODEL.log_prob(types.SimpleNamespace(shape=(8, 4, 4, 1), dtype="odd")),
+        TypeError,
+        "`images` has dtype odd: must be an integer or float type of TensorFlow or NumPy",
+        "convert it",
     ),
     "density of one image": (lambda _: MODEL.log_prob(PIXELS[0]), ValueError, r"`images` has shape \(4, 4, 1\)", "N"),
     "density of no image": (lambda _: MODEL.log_prob(X[:0]), ValueError, "`images` of shape .* is empty", "at least"),

@@ -127,9 +127,13 @@ def test_conditioning():
     drawn = model.sample(3, conditioning=vectors, seed=(1, 2), whole=False)
     expected = distribution.sample(3, seed=(1, 2), bijector_kwargs={"conditioning": vectors.astype(np.float32)})
     np.testing.assert_allclose(drawn, expected, **CLOSE)
-    same = model.sample(3, conditioning=[0, 1, 0], seed=(1, 2), whole=False)
+    same = model.sample(3, conditioning=[0.0, 1.0, 0.0], seed=(1, 2), whole=False)
     np.testing.assert_allclose(same[1], drawn[1], **CLOSE)
     assert np.abs(same[0] - drawn[0]).max() > 0.1
+    # Integers may be one vector where they can't be labels: of another number than the pictures.
+    np.testing.assert_array_equal(
+        *(model.sample(2, conditioning=vector, seed=1) for vector in (vectors[1], np.array([0, 1, 0], np.uint8)))
+    )
     scores = model.log_prob(drawn, conditioning=vectors)
     expected = distribution.log_prob(drawn, bijector_kwargs={"conditioning": vectors.astype(np.float32)})
     np.testing.assert_allclose(scores, expected, rtol=1e-5)

@@ -105,14 +105,23 @@ def _check_not_empty(argument: str, data: Any) -> None:
         raise ValueError(f"`{argument}` of shape {tuple(data.shape)} is empty: it needs at least one image.")
 
 
-def _check_form(argument: str, shape: tf.TensorShape, dtype: Any, event_shape: tf.TensorShape) -> None:
+def image_dtype(argument: str, dtype: Any) -> tf.DType:
+    """Returns TensorFlow's name for a dtype of images; raises TypeError unless it is an integer or float type."""
     try:
         kind = tf.as_dtype(dtype)
     except TypeError:
         kind = None
     if kind is None or not (kind.is_integer or kind.is_floating):
         name = getattr(kind, "name", dtype)
-        raise TypeError(f"`{argument}` has dtype {name}: must be an integer or float type; convert it, e.g. to uint8.")
+        raise TypeError(
+            f"`{argument}` has dtype {name}: must be an integer or float type of TensorFlow or "
+            "NumPy; convert it, e.g. to uint8."
+        )
+    return kind
+
+
+def _check_form(argument: str, shape: tf.TensorShape, dtype: Any, event_shape: tf.TensorShape) -> None:
+    image_dtype(argument, dtype)
     expected = tf.TensorShape([None, *event_shape])
     if not shape.is_compatible_with(expected):
         raise ValueError(
@@ -143,7 +152,8 @@ def conditioning_rows(conditioning: Any, count: int, distribution: tfp.distribut
     """Returns the conditioning of `count` images as a tensor [count, K], or None for none.
 
     Args:
-      conditioning: [count, K], or [K] for the same in all images, or None.
+      conditioning: [count, K], or [K] for the same in all images, or None. Integers [K] are refused for K images,
+        where they may as well be labels.
       count: Python int.
       distribution: `tfd.Distribution` over images.
 
@@ -157,7 +167,8 @@ def conditioning_rows(conditioning: Any, count: int, distribution: tfp.distribut
         check_conditioning("`conditioning`", None, takes, pass_it=pass_it)
         return None
     try:
-        rows = tf.cast(conditioning, distribution.dtype)
+        given = tf.convert_to_tensor(conditioning)
+        rows = tf.cast(given, distribution.dtype)
     except (TypeError, ValueError, tf.errors.OpError) as error:
         raise TypeError(
             f"`conditioning` of type {type(conditioning).__name__}: must be an array of numbers, [N, K] or [K]; "
@@ -168,6 +179,12 @@ def conditioning_rows(conditioning: Any, count: int, distribution: tfp.distribut
         raise ValueError(
             f"`conditioning` of shape {rows.shape}: must be [{count}, {rows.shape[-1]}], a row for each of {count} "
             f"images, or [{rows.shape[-1]}], the same for all."
+        )
+    if given.dtype.is_integer and rows.shape == [count] and count > 1:
+        raise ValueError(
+            f"`conditioning` of shape {rows.shape} and dtype {given.dtype.name}: must be of a float type, since "
+            f"{count} integers for {count} images may be a label for each; give one vector for all as floats, and "
+            f"labels as one-hot vectors [{count}, {count}]."
         )
     if not tf.reduce_all(tf.math.is_finite(rows)):
         raise ValueError("`conditioning` holds values that are not finite; remove or repair these rows.")

@@ -1,6 +1,7 @@
 """What a trained model is asked for: pictures, and the densities of given ones."""
 
 import functools
+import math
 import numbers
 import operator
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from tfp_realnvp.keywords import bijector_kwargs, image_log_prob
 from tfp_realnvp.pixels import dequantize, quantize
 from tfp_realnvp.runtime.replicas import in_several_replicas
 from tfp_realnvp.sampling import pixels_of_latents, sample_latents, size_divisor
-from tfp_realnvp.training.data import check_array, check_real_pixels, conditioning_rows
+from tfp_realnvp.training.data import check_array, check_real_pixels, conditioning_rows, image_dtype
 from tfp_realnvp.training.model_files import ModelFiles
 
 _WARMTH = "a finite number above 0; 1 draws from the distribution itself, e.g. 0.7 from its denser parts"
@@ -47,10 +48,11 @@ class DensityModel(ModelFiles):
         (TensorShape([3, 8, 6, 1]), tf.uint8)
 
         Args:
-          n: Python int.
+          n: Python int; n * H * W * C must be below 2**31.
           temperature: float above 0, a factor on the latents, and so on the standard deviation of a prior of mean 0.
             Other values than 1 want a `tfd.TransformedDistribution`.
-          conditioning: numbers [n, K], or [K] for the same in all pictures; None for an unconditional flow.
+          conditioning: numbers [n, K], or [K] for the same in all pictures, floats if n is K, since integers might be
+            labels; None for an unconditional flow.
           seed: an int, which stands for (0, int), or two ints; None draws another one from TensorFlow's generator,
             which `tf_keras.utils.set_random_seed` resets.
           size: (height, width), multiples of the flow's `size_divisor`, for a `RealNVPImage` on a `tfd.Sample` of
@@ -78,7 +80,7 @@ class DensityModel(ModelFiles):
             tf.TensorSpec([], tf.int32, "n"): n,
             tf.TensorSpec([2], tf.int32, "seed"): _seed_pair(seed),
             tf.TensorSpec([], tf.float64, "temperature"): temperature,
-            tf.TensorSpec([2], tf.int32, "size"): self._checked_size(size),
+            tf.TensorSpec([2], tf.int32, "size"): self._checked_size(size, n),
         }
         pixels = self._evaluated(self._draw_pixels, inputs, conditioning_rows(conditioning, n, self.distribution))
         if not whole:
@@ -108,7 +110,8 @@ class DensityModel(ModelFiles):
           images: array or tensor [N, H, W, C]. Of an integer dtype: in [0, levels), and noise is added by
             `dequantize`, unless the model was built with `dequantize=False`, which refuses them. Of a float dtype:
             pixels that have their noise, taken as they are, as by `distribution.log_prob`.
-          conditioning: numbers [N, K], or [K] for the same in all images; None for an unconditional flow.
+          conditioning: numbers [N, K], or [K] for the same in all images, floats if N is K, since integers might be
+            labels; None for an unconditional flow.
           seed: an int, which stands for (0, int), or two ints; None draws another one, as in `sample`.
 
         Raises:
@@ -118,11 +121,12 @@ class DensityModel(ModelFiles):
         """
         _check_eager("log_prob")
         seed = _seed_pair(seed)
-        if tf.as_dtype(getattr(images, "dtype", tf.float32)).is_integer:
+        dtype = image_dtype("images", getattr(images, "dtype", tf.float32))
+        if dtype.is_integer:
             check_array("images", images, self.distribution, self.levels, whole=True)
             if not self.dequantize:
                 raise ValueError(
-                    f"`images` of dtype {tf.as_dtype(images.dtype).name}: must be of a float type, with their noise, "
+                    f"`images` of dtype {dtype.name}: must be of a float type, with their noise, "
                     "since this model was built with `dequantize=False`; pass them through `dequantize`."
                 )
             images = dequantize(images, self.levels, seed=seed)
@@ -133,11 +137,21 @@ class DensityModel(ModelFiles):
         inputs = {tf.TensorSpec([None, *pixels.shape[1:]], pixels.dtype, "pixels"): pixels}
         return self._evaluated(self._score_pixels, inputs, rows)
 
-    def _checked_size(self, size: Any) -> list[int]:
-        """Returns height and width of pictures; raises ValueError for a `size` that the distribution does not take."""
-        own = self.distribution.event_shape.as_list()[:2]
-        if size is None:
-            return own
+    def _checked_size(self, size: Any, n: int) -> list[int]:
+        """Returns height and width of n pictures; raises ValueError for a size that can't be drawn."""
+        *own, channels = self.distribution.event_shape.as_list()
+        sides = own if size is None else self._sides(size, own)
+        # TensorFlow counts in int32, and what it says otherwise is pages long.
+        if n * math.prod(sides) * channels >= 2**31:
+            raise ValueError(
+                f"`n`={n} and `size`={size}: must ask for less than 2**31 values at once, n * height * width * "
+                f"channels, here {n} * {sides[0]} * {sides[1]} * {channels}; draw fewer pictures in each of several "
+                "calls, or smaller ones."
+            )
+        return sides
+
+    def _sides(self, size: Any, own: list[int]) -> list[int]:
+        """Returns a user's `size` as ints; raises ValueError if the distribution, whose own is `own`, has none such."""
         try:
             height, width = sides = [operator.index(side) for side in size]
         except (TypeError, ValueError):
