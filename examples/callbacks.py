@@ -10,7 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 from examples import plots
-from examples.logs import step_of
+from examples.models import step_of
 
 
 class Checkpoints(tf_keras.callbacks.Callback):
@@ -59,8 +59,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
         now = time.time()
         self._manager.checkpoint.seconds.assign_add(now - self._clock)
         self._clock = now
-        ends = self._step > 0 and (self._step % self._interval == 0 or self._step == self._steps)
-        self._manager.checkpoint.interval.assign([self._interval_start, ends])
+        self._manager.checkpoint.interval.assign([self._interval_start, self._ends_interval()])
         try:
             self.model.check_finite()
             self._manager.save(checkpoint_number=step_of(self.model))
@@ -73,6 +72,10 @@ class Checkpoints(tf_keras.callbacks.Callback):
             ) from error
         self._saved_step = self._step
 
+    def _ends_interval(self):
+        """Whether the current step is the last of an interval."""
+        return self._step > 0 and (self._step % self._interval == 0 or self._step == self._steps)
+
     def on_epoch_begin(self, epoch, logs=None):
         if self._interval_means is not None:
             for metric, weights in zip(self.model.metrics, self._interval_means, strict=True):
@@ -83,8 +86,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._step = step_of(self.model)
-        ends = self._step % self._interval == 0 or self._step == self._steps
-        if ends or self._stopped_by is not None:
+        if self._ends_interval() or self._stopped_by is not None:
             self.save()
         if self._stopped_by is not None:
             raise KeyboardInterrupt

@@ -52,16 +52,16 @@ def parse(arguments, arrange=None):
         sys.exit(f"error: {error} {_HELP}")
 
 
-def begin(arguments, most=0, meaning=""):
+def begin(arguments, count=0, meaning=""):
     """Quietens the log, in which TensorFlow reports every save; ends the program for arguments that are no flags.
 
     Args:
       arguments: those of `main`.
-      most: int, how many there must be; 0 for flags only.
+      count: int, how many there must be; 0 for flags only.
       meaning: str, what they are, e.g. "one NAME".
     """
-    if len(arguments) != most + 1:
-        wanted = f"expected {meaning}, found" if most else "unexpected arguments"
+    if len(arguments) != count + 1:
+        wanted = f"expected {meaning}, found" if count else "unexpected arguments"
         sys.exit(f"error: {wanted} {arguments[1:]}: flags are written --name=value. {_HELP}")
     logging.set_verbosity(logging.WARNING)
 

@@ -1,6 +1,5 @@
 """What a training run is: its data, its flow, how long and how fast it learns."""
 
-import copy
 import dataclasses
 import importlib
 import importlib.util
@@ -144,7 +143,7 @@ class Config:
     @property
     def values(self):
         """A dict for JSON of all fields but `load`; that of `flow` holds those of the flow."""
-        fields = {f.name: copy.copy(getattr(self, f.name)) for f in dataclasses.fields(self) if f.name != "load"}
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "load"}
         return {**fields, "flow": dataclasses.asdict(self.flow)}
 
 
@@ -224,9 +223,7 @@ def _from_file(path):
             "`examples.config.Flow`; begin with that of one of examples/configs."
         )
     values = config.values
-    for name, value in {**values, **values["flow"]}.items():
-        if name == "flow":
-            continue
+    for name, value in [*values["flow"].items(), *((k, v) for k, v in values.items() if k != "flow")]:
         try:
             json.dumps(value)
         except TypeError as error:

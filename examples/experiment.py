@@ -11,7 +11,7 @@ from examples import checkpoints, initial_weights
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
-from examples.models import build_model, form_of
+from examples.models import build_model, form_of, step_of
 from examples.settings import Settings, config_of
 from examples.versions import versions
 from tfp_realnvp import FlowModel
@@ -35,7 +35,7 @@ class Experiment:
     @property
     def step(self):
         """How many training steps were taken."""
-        return int(self.model.optimizer.iterations.numpy())
+        return step_of(self.model)
 
     @property
     def conditional(self):
@@ -126,9 +126,8 @@ def _identity(settings, config, images):
         "conditioning": list(images.conditioning_names),
         "image_shape": list(images.image_shape),
         "levels": images.levels,
-        "flow": {
-            k: v for k, v in config.values["flow"].items() if k != "recompute_gradients"
-        },  # It changes no numbers.
+        # All arguments but one, which changes no numbers.
+        "flow": {k: v for k, v in config.values["flow"].items() if k != "recompute_gradients"},
         "batch_size": config.batch_size,
         "learning_rate": config.learning_rate,
         "cosine_decay_steps": config.steps if config.cosine_decay else None,

@@ -9,6 +9,7 @@ import tf_keras
 
 from examples import run as run_lib
 from examples.data.image_data import import_extra
+from examples.models import step_of
 
 
 class Progress(tf_keras.callbacks.Callback):
@@ -129,8 +130,3 @@ def tensorboard(directory, settings):
         metric = hparams.Metric("epoch_bits_per_dim", group="validation", display_name="held-out bits/dim")
         hparams.hparams_config(hparams=[hparams.HParam(name) for name in values], metrics=[metric])
     return _TensorBoard(str(directory), write_graph=False)
-
-
-def step_of(model):
-    """Returns how many training steps a model has taken."""
-    return int(model.optimizer.iterations.numpy())

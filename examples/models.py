@@ -62,3 +62,8 @@ def build_model(config, form, seed):
 def count_parameters(model):
     """Returns the number of trainable parameters."""
     return sum(int(np.prod(v.shape)) for v in model.distribution.trainable_variables)
+
+
+def step_of(model):
+    """Returns how many training steps a model has taken."""
+    return int(model.optimizer.iterations.numpy())

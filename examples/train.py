@@ -153,7 +153,6 @@ def finish_interval(model, held_out, callbacks):
 def prepare():
     """Returns the strategy, the `Experiment` and the lock of its run; wrong flags raise their errors here."""
     config, name = FLAGS.config, config_flag.name()
-    config.check()
     if FLAGS.init_weights == "last" and FLAGS.init_from is None:
         raise ValueError("`init_weights`=last: must come with --init_from=RUN, the run whose weights they are.")
     directory = run_lib.check_directory(
