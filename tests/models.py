@@ -40,8 +40,8 @@ def pixels(*shape, seed=0):
     return tf.constant(np.random.RandomState(seed).uniform(0, 256, shape), tf.float32)
 
 
-def on_prior(bijector, dtype=tf.float32):
-    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(tf.zeros([], dtype), 1.0), sample_shape=SHAPE), bijector)
+def on_prior(bijector, dtype=tf.float32, shape=SHAPE):
+    return tfd.TransformedDistribution(tfd.Sample(tfd.Normal(tf.zeros([], dtype), 1.0), sample_shape=shape), bijector)
 
 
 def flow(**options):

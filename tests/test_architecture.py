@@ -31,7 +31,7 @@ ROOMS = {
 }
 # Keras is in training, where a description of a layer is read, and where the policy is asked.
 DESCRIPTIONS = {"saving.description", "saving.keras_objects", "saving.known_classes"}
-MAY_IMPORT_KERAS = {"training", *DESCRIPTIONS, "flows.real_nvp_image"}
+MAY_IMPORT_KERAS = {"training", *DESCRIPTIONS, "flows.image_flow"}
 MAY_USE_FILES = {"saving", "training.model_files", "training.callbacks"}
 
 

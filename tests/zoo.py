@@ -14,17 +14,22 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tfp_realnvp import (
+    ActNorm,
     AffineCoupling,
     ChannelHalves,
+    ChannelMixing,
     Checkerboard,
     Composition,
     CouplingNetwork,
     FactorOut,
     FlowBatchNorm,
+    GlowImage,
     NetworkOptions,
     PixelLogit,
+    PlainNetwork,
     RealNVPImage,
     Squeeze,
+    ZeroNetwork,
 )
 
 tfb = tfp.bijectors
@@ -45,6 +50,8 @@ class Entry:
         tf.random.set_seed(0)
         bijector = self.make(dtype)
         for i, v in enumerate(bijector.variables):
+            if not v.dtype.is_floating or "signs" in v.name:
+                continue
             noise = tf.cast(tf.random.stateless_normal(v.shape, [i, 0]), dtype)
             v.assign(v * tf.exp(0.3 * noise) if "variance" in v.name else v + 0.2 * noise)
         return bijector
@@ -92,6 +99,12 @@ def _keras_layer(dtype):
     return layer
 
 
+def _act_norm(dtype):
+    norm = ActNorm(2, dtype=dtype)
+    norm.initialize(norm.bias, norm.log_scale)
+    return norm
+
+
 def _batch_norm(mask, channels=3):
     shape = (4, 4, channels)
     return Entry(lambda dtype: FlowBatchNorm(channels, mask, dtype=dtype), shape, shape)
@@ -118,6 +131,29 @@ def _flow(shape=(4, 4, 3), levels=256, residual_blocks=0, **options):
     return Entry(make, shape, shape, options.get("conditioning_size"), levels)
 
 
+def _glow(shape, levels=256, depth=1, **options):
+    def make(dtype):
+        # Random log-scales of up to 2 a step take pixels so near to 0 and `levels` that float64 can't invert them.
+        options.setdefault("log_scale_bound", 0.5)
+        flow = GlowImage(shape[-1], width=3, depth=depth, levels=levels, dtype=dtype, **options)
+        for module in flow.submodules:
+            if isinstance(module, ActNorm):
+                module.initialize(module.bias, module.log_scale)
+        return flow
+
+    return Entry(make, shape, shape, options.get("conditioning_size"), levels)
+
+
+def _plain_coupling(dtype):
+    network = PlainNetwork(ChannelHalves(1), 4, 3, 2, dtype=dtype)
+    return AffineCoupling(ChannelHalves(1), network, log_scale_bound=2.0, dtype=dtype)
+
+
+def _split_prior(dtype):
+    network = ZeroNetwork(ChannelHalves(0), 4, dtype=dtype)
+    return AffineCoupling(ChannelHalves(0), network, log_scale_bound=2.0, dtype=dtype)
+
+
 ZOO = {
     "squeeze": Entry(lambda dtype: Squeeze(), (2, 3, 8), (4, 6, 2)),
     "squeeze_ordered": Entry(lambda dtype: Squeeze(ordered=True), (2, 3, 8), (4, 6, 2)),
@@ -135,6 +171,9 @@ ZOO = {
     "coupling_plain_callable": _with_conditioner(Checkerboard(1), lambda dtype: _neighbours, (3, 5, 2)),
     "coupling_array_mask": _with_conditioner(np.array([1.0, 0.0, 1.0]), lambda dtype: _neighbours, (3, 4, 3)),
     "coupling_keras_layer": _with_conditioner(ChannelHalves(0), _keras_layer, (3, 4, 3)),
+    "channel_bounded": _coupling(ChannelHalves(0), (3, 4, 4), log_scale_bound=0.7),
+    "act_norm": Entry(_act_norm, (3, 5, 2), (3, 5, 2)),
+    "channel_mixing": Entry(lambda dtype: ChannelMixing(5, dtype=dtype), (3, 4, 5), (3, 4, 5)),
     "batch_norm": _batch_norm(0.0),
     "batch_norm_checkerboard": _batch_norm(Checkerboard(1)),
     "batch_norm_channel": _batch_norm(ChannelHalves(0), channels=4),
@@ -148,6 +187,11 @@ ZOO = {
         for levels in (256, 17, 2)
     },
     "composition": Entry(lambda dtype: Composition(_mixed_parts(dtype), name="mixed", dtype=dtype), *[(4, 4, 1)] * 2),
+    "glow_1": _glow((4, 2, 3), num_scales=1, levels=17),
+    "glow_recomputed": _glow((2, 4, 1), num_scales=1, depth=2, recompute_gradients=True),
+    "glow_conditional": _glow((4, 4, 1), num_scales=2, conditioning_size=3),
+    "plain_network": Entry(_plain_coupling, (3, 5, 4), (3, 5, 4)),
+    "split_prior": Entry(_split_prior, (3, 5, 4), (3, 5, 4)),
     "chain": Entry(lambda dtype: tfb.Chain(_mixed_parts(dtype)), (4, 4, 1), (4, 4, 1)),
     "flow_paper_1": _flow((3, 5, 1), num_scales=1, residual_blocks=2, preset="paper"),
     "flow_paper_2": _flow(num_scales=2, preset="paper"),
@@ -174,11 +218,14 @@ every_class = pytest.mark.parametrize(
             "channel_offset",
             "coupling_plain_callable",
             "coupling_keras_layer",
+            "act_norm",
+            "channel_mixing",
             "batch_norm",
             "factor_out",
             "composition",
             "chain",
             "flow_conditional",
+            "glow_conditional",
         )
     ],
 )

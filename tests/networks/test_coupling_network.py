@@ -16,7 +16,8 @@ def test_conditioning_reaches_every_network():
     for network in networks:
         x = tf.random.normal([1, 4, 4, network.channels])
         np.testing.assert_array_equal(network(x, conditioning=first), network(x, conditioning=second))
-        network.network.conditioning_weights.assign(tf.random.normal(network.network.conditioning_weights.shape))
+        weights = network.network.conditioning_bias.weights
+        weights.assign(tf.random.normal(weights.shape))
         assert np.max(np.abs(network(x, conditioning=first) - network(x, conditioning=second))) > 1e-3
     x = pixels(2, 4, 4, 1)
     both = flow.inverse(x, conditioning=tf.concat([first, second], 0))

@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_realnvp
@@ -23,6 +24,11 @@ OBJECTS = [
     tfp_realnvp.Checkerboard(1),
     tfp_realnvp.ResidualNetwork(2, 4, 3, 1, OPTIONS, name="residual"),
     tfp_realnvp.AffineCoupling(MASK, NETWORK, gain=0.5, offset=True, name="coupling"),
+    tfp_realnvp.ActNorm(2, name="norm"),
+    tfp_realnvp.ChannelMixing(3, name="mixing"),
+    tfp_realnvp.PlainNetwork(MASK, 2, 3, 1, conditioning_size=2, name="plain"),
+    tfp_realnvp.ZeroNetwork(MASK, 2, conditioning_size=2, name="zero"),
+    tfp_realnvp.GlowImage(1, num_scales=1, depth=2, width=3, levels=17, compute_dtype=tf.bfloat16),
     tfp_realnvp.FlowBatchNorm(2, MASK, epsilon=1e-3),
     tfp_realnvp.Squeeze(ordered=True),
     tfp_realnvp.FactorOut(tfb.Scale(2.0)),

@@ -10,13 +10,13 @@ tfd = tfp.distributions
 
 
 class Steep(tfd.Distribution):
-    """The likelihood is constant, and its gradient is `gradient`.
+    """The likelihood is constant, and its gradient to each of `count` weights is `gradient`.
 
     It is minus infinity, with the same gradient, where the first pixel is at least `unlikely`.
     """
 
-    def __init__(self, gradient, unlikely=None):
-        self.weight = tf.Variable(1.0, name="weight")
+    def __init__(self, gradient, unlikely=None, count=1):
+        self.weights = [tf.Variable(1.0, name="weight") for _ in range(count)]
         self._gradient, self._unlikely = gradient, unlikely
         super().__init__(
             dtype=tf.float32,
@@ -33,7 +33,7 @@ class Steep(tfd.Distribution):
         def steep(weight):
             return weight, lambda upstream: upstream * self._gradient
 
-        log_prob = tf.zeros(tf.shape(x)[:1]) + steep(self.weight)
+        log_prob = tf.zeros(tf.shape(x)[:1]) + sum(steep(weight) for weight in self.weights)
         if self._unlikely is None:
             return log_prob
         return tf.where(x[:, 0, 0, 0] >= self._unlikely, -np.inf, log_prob)

@@ -76,6 +76,17 @@ def test_recalibration_is_that_of_one_device(run):
     assert "outside of" in result["error"]
 
 
+def test_layers_start_from_data_as_on_one_device_and_are_trained_alike(run):
+    result = run("start")
+    alone = result.pop("alone")
+    for name, together in result.items():
+        for found, expected in zip(together, alone, strict=True):
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8, err_msg=name)
+    before, after = alone[0], alone[-1]
+    assert len(before) > len(after) > 0
+
+
 def test_pictures_and_densities_are_those_of_one_device(run):
     result = run("densities")
     for where in ("inside", "outside"):

@@ -89,7 +89,7 @@ def test_infinite_gradient_of_a_finite_loss_is_named(mode, gradient):
     model = compiled(distribution, options=MODES[mode])
     with pytest.raises(FloatingPointError, match="step 1: not finite: the gradient of 'weight:0'"):
         model.fit(images(), batch_size=4, verbose=0)
-    assert distribution.weight.numpy() == 1.0
+    assert distribution.weights[0].numpy() == 1.0
 
 
 def test_gradient_with_an_infinite_norm_is_named():
@@ -98,7 +98,15 @@ def test_gradient_with_an_infinite_norm_is_named():
     model = compiled(distribution)
     with pytest.raises(FloatingPointError, match="step 1: not finite: the gradient of 'weight:0'"):
         model.fit(images(), batch_size=8, verbose=0)
-    assert distribution.weight.numpy() == 1.0
+    assert distribution.weights[0].numpy() == 1.0
+
+
+def test_finite_gradients_of_an_infinite_norm_are_named():
+    distribution = Steep(1.5e19, count=2)  # Each square is finite, and their sum is not.
+    model = compiled(distribution)
+    with pytest.raises(FloatingPointError, match="step 1: not finite: the gradients' global norm"):
+        model.fit(images(), batch_size=8, verbose=0)
+    assert [weight.numpy() for weight in distribution.weights] == [1.0, 1.0]
 
 
 def test_infinite_loss_is_named():
@@ -106,7 +114,7 @@ def test_infinite_loss_is_named():
     model = compiled(distribution)
     with pytest.raises(FloatingPointError, match="step 1: not finite: the likelihood"):
         model.fit(images(), verbose=0)
-    assert distribution.weight.numpy() == 1.0
+    assert distribution.weights[0].numpy() == 1.0
 
 
 def test_fit_goes_on_after_a_failure():

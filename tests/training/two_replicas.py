@@ -19,9 +19,9 @@ import tf_keras
 
 from examples import data
 from tests.examples.data.prepared import numbered, record_images
-from tests.models import compiled, images, tiny, values
+from tests.models import compiled, images, on_prior, tiny, values
 from tests.training.steep import Steep
-from tfp_realnvp import Adam, recalibrate, training_mode_bits_per_dim
+from tfp_realnvp import Adam, GlowImage, Muon, recalibrate, training_mode_bits_per_dim
 
 # Without this epsilon, Adam would take whole steps along gradients that are 0 but for rounding.
 OPTIMIZERS = {
@@ -105,7 +105,7 @@ def replicas_after_failure(strategy):
         error = None
     except FloatingPointError as caught:
         error = str(caught)
-    weights = [float(v) for v in strategy.experimental_local_results(model.distribution.weight)]
+    weights = [float(v) for v in strategy.experimental_local_results(model.distribution.weights[0])]
     return {"error": error, "weights": weights}
 
 
@@ -137,6 +137,36 @@ def recalibrated(strategy):
         found["error"] = None
     except RuntimeError as caught:
         found["error"] = str(caught)
+    return found
+
+
+def started(strategy):
+    """What a flow with `ActNorm`s is on each device after `fit` has started it, and after two steps by `Muon`."""
+
+    def make(initial=None):
+        flow = GlowImage(1, num_scales=1, depth=2, width=4, dtype=tf.float64)
+        for v, value in zip(flow.variables, initial or values(flow.variables), strict=True):
+            v.assign(value)
+        return compiled(on_prior(flow, tf.float64), optimizer=Muon(0.0), averaging=0.5)
+
+    def fitted(model, x):
+        found = []
+        for rate in (0.0, 0.1):
+            model.optimizer.learning_rate = rate
+            model.fit(x, epochs=1, steps_per_epoch=2, verbose=0)
+            copies = [strategy.experimental_local_results(v) for v in model.distribution.variables]
+            found += [listed([c[i].numpy() for c in copies]) for i in (0, -1)]
+            found.append(listed(values(model.averages.averages)))
+        return found
+
+    x = batches(16)
+    alone = make()
+    initial = values(alone.distribution.variables)
+    found = {"alone": fitted(alone, x)}
+    for name in ("plain", "distributed"):
+        with strategy.scope():
+            model = make(initial)
+        found[name] = fitted(model, x if name == "plain" else strategy.experimental_distribute_dataset(x))
     return found
 
 
@@ -200,6 +230,7 @@ def main():
         "failure": replicas_after_failure,
         "recalibration": recalibrated,
         "densities": densities,
+        "start": started,
         "shares": shares,
     }
     for case in map(str.strip, sys.stdin):

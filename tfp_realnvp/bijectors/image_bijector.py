@@ -216,3 +216,9 @@ def value_and_log_det(
     keywords = keywords if isinstance(bijector, TakesKeywords) else {}
     result = getattr(bijector, direction)(value, **keywords)
     return result, getattr(bijector, f"{direction}_log_det_jacobian")(value, event_ndims=3, **keywords)
+
+
+def image_log_det(per_channel: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """Returns the log det [...] of a map with the same log-scales [C] at all pixels of `images` [..., H, W, C]."""
+    shape = tf.shape(images)
+    return tf.fill(shape[:-3], tf.cast(shape[-3] * shape[-2], images.dtype) * tf.reduce_sum(per_channel))

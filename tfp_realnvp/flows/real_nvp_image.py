@@ -4,7 +4,6 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 
 from tfp_realnvp.bijectors.affine_coupling import AffineCoupling
 from tfp_realnvp.bijectors.composition import Composition
@@ -13,7 +12,8 @@ from tfp_realnvp.bijectors.flow_batch_norm import FlowBatchNorm
 from tfp_realnvp.bijectors.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.bijectors.pixel_logit import PixelLogit
 from tfp_realnvp.bijectors.squeeze import Squeeze
-from tfp_realnvp.checks import check_bool, check_channels, check_divisible, check_float_type, check_int
+from tfp_realnvp.checks import check_bool, check_float_type, check_int
+from tfp_realnvp.flows.image_flow import ImageFlow, policy_compute_dtype
 from tfp_realnvp.networks.coupling_network import CouplingNetwork
 from tfp_realnvp.networks.options import NetworkOptions
 
@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class RealNVPImage(Composition):
+class RealNVPImage(ImageFlow):
     """Real NVP between latents and pixels, both [..., H, W, C].
 
         level(i)    = 3 checkerboard couplings
@@ -116,7 +116,7 @@ class RealNVPImage(Composition):
         Raises:
           ValueError, TypeError: for an argument out of range or of another type.
         """
-        compute_dtype = _policy_compute_dtype(dtype) if compute_dtype is None else compute_dtype
+        compute_dtype = policy_compute_dtype(dtype) if compute_dtype is None else compute_dtype
         parameters = dict(locals())
         check_int("channels", channels, 1, meaning="the number of image channels C, e.g. 3 for colour")
         check_int("num_scales", num_scales, 1, meaning="the levels of the flow, e.g. 2")
@@ -129,6 +129,7 @@ class RealNVPImage(Composition):
         self.options: dict[str, Any] = {k: PRESETS[preset][k] if v is None else v for k, v in chosen.items()}
         self.channels = channels
         self.num_scales = num_scales
+        self.num_squeezes = num_scales - 1
         self._residual_blocks = residual_blocks
         self._additive = additive
         self._network_options = NetworkOptions(
@@ -203,29 +204,3 @@ class RealNVPImage(Composition):
                 channels, mask, momentum=momentum, running_average=running_average, name="output_norm", **common
             )
             return [coupling, norm]
-
-    def _forward_event_shape_tensor(self, shape: tf.Tensor) -> tf.Tensor:
-        return shape  # Every squeeze is undone, so that the parts need not be asked one by one in each graph.
-
-    _inverse_event_shape_tensor = _forward_event_shape_tensor
-
-    def _check_shape(self, what: str, shape: tf.TensorShape) -> None:
-        what, divisor = f"{self.name}: {what}", self.size_divisor
-        check_channels(what, shape, self.channels)
-        rule = (
-            f"height and width must be divisible by 2 ** (num_scales - 1) = {divisor}; resize or crop the images, or "
-            f"lower `num_scales`={self.num_scales}"
-        )
-        check_divisible(what, shape, (divisor, divisor, 1), rule)
-
-    @property
-    def size_divisor(self) -> int:
-        """Height and width of images must be multiples of this."""
-        return 2 ** (self.num_scales - 1)
-
-
-def _policy_compute_dtype(dtype: tf.DType) -> tf.DType | None:
-    """Returns the compute dtype of Keras' policy, if the policy is a mixed one for variables of `dtype`."""
-    policy = tf_keras.mixed_precision.global_policy()
-    mixed = policy.compute_dtype != policy.variable_dtype == tf.as_dtype(dtype).name
-    return tf.as_dtype(policy.compute_dtype) if mixed else None

@@ -35,23 +35,34 @@ class NetworkOptions:
     compute_dtype: tf.DType | None = None
 
     def __post_init__(self) -> None:
-        if self.conditioning_size is not None:
-            meaning = "the length of a conditioning vector; None for an unconditional network"
-            check_int("conditioning_size", self.conditioning_size, 1, meaning=meaning)
+        check_conditioning_size(self.conditioning_size)
         for name in ("batch_norm", "running_average", "recompute_gradients"):
             check_bool(name, getattr(self, name))
         check_number("momentum", self.momentum, lambda m: 0 <= m < 1, "in [0, 1), the share of the old value")
         check_float_type("dtype", self.dtype)
-        if self.compute_dtype is not None:
-            check_float_type("compute_dtype", self.compute_dtype)
-            dtype, compute_dtype = tf.as_dtype(self.dtype), tf.as_dtype(self.compute_dtype)
-            if compute_dtype.size > dtype.size:
-                raise ValueError(
-                    f"`compute_dtype`={compute_dtype.name}: must be no wider than `dtype`={dtype.name}, to which "
-                    f"answers are rounded; leave it out, or build the flow with `dtype=tf.{compute_dtype.name}`."
-                )
+        check_compute_dtype(self.compute_dtype, self.dtype)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def check_conditioning_size(size: Any) -> None:
+    """Raises ValueError unless this is the length of a conditioning vector, or None."""
+    if size is not None:
+        meaning = "the length of a conditioning vector; None for an unconditional network"
+        check_int("conditioning_size", size, 1, meaning=meaning)
+
+
+def check_compute_dtype(compute_dtype: Any, dtype: Any) -> None:
+    """Raises TypeError or ValueError unless `compute_dtype` is None or a float type no wider than `dtype`."""
+    if compute_dtype is None:
+        return
+    check_float_type("compute_dtype", compute_dtype)
+    dtype, compute_dtype = tf.as_dtype(dtype), tf.as_dtype(compute_dtype)
+    if compute_dtype.size > dtype.size:
+        raise ValueError(
+            f"`compute_dtype`={compute_dtype.name}: must be no wider than `dtype`={dtype.name}, to which "
+            f"answers are rounded; leave it out, or build the flow with `dtype=tf.{compute_dtype.name}`."
+        )

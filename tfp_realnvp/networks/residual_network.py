@@ -6,10 +6,10 @@ import tensorflow as tf
 
 from tfp_realnvp.checks import check_int
 from tfp_realnvp.networks.batch_norm import BatchNorm
+from tfp_realnvp.networks.conditioning_bias import ConditioningBias
 from tfp_realnvp.networks.options import NetworkOptions
 from tfp_realnvp.networks.weight_norm_conv import WeightNormConv
 from tfp_realnvp.runtime.recomputation import recomputed
-from tfp_realnvp.runtime.variables import late_variable
 
 
 class ResidualNetwork(tf.Module):
@@ -66,11 +66,7 @@ class ResidualNetwork(tf.Module):
 
         with tf.name_scope(name):
             self.conv_in = conv(channels_in, width, 3, bias=True, name="conv_in")
-            self.conditioning_weights = (
-                late_variable(lambda: tf.zeros([size, width], dtype), "conditioning_weights", [size, width], dtype)
-                if size
-                else None
-            )
+            self.conditioning_bias = ConditioningBias(size, width, dtype)
             self.tap_in = conv(width, width, 1, gain=True, bias=True, name="tap_in")
             self.blocks, self.taps = [], []
             for i in range(residual_blocks):
@@ -101,10 +97,7 @@ class ResidualNetwork(tf.Module):
             h = normalized(norm_0, h)
             return conv_1(normalized(norm_1, conv_0(h)) if training else tf.nn.relu(conv_0(h, norm_1)))
 
-        h = self.conv_in(tf.cast(x, self.compute_dtype))
-        if self.conditioning_weights is not None:
-            bias = tf.matmul(tf.cast(conditioning, self.dtype), self.conditioning_weights)
-            h += tf.cast(bias, self.compute_dtype)[:, tf.newaxis, tf.newaxis, :]
+        h = self.conditioning_bias(self.conv_in(tf.cast(x, self.compute_dtype)), conditioning)
         taps = self.tap_in(h)
         for block, tap in zip(self.blocks, self.taps, strict=True):
             if self.options.recompute_gradients:

@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from tfp_realnvp.networks.batch_norm import BatchNorm
+from tfp_realnvp.networks.convolution import convolve
 from tfp_realnvp.runtime.variables import late_variable
 
 
@@ -66,8 +67,5 @@ class WeightNormConv(tf.Module):
             scale *= norm_scale
             bias = shift if bias is None else bias * norm_scale + shift
         filters = tf.cast(filters * scale, x.dtype)
-        if x.shape[0] == 0:  # TensorFlow 2.21 then returns the shape of x on some processors; any linear map will do.
-            y = tf.tensordot(x, filters[0, 0], 1)
-        else:
-            y = tf.nn.conv2d(x, filters, strides=1, padding="SAME")
+        y = convolve(x, filters)
         return y if bias is None else tf.nn.bias_add(y, tf.cast(bias, x.dtype))

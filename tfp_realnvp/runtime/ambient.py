@@ -16,11 +16,14 @@ class Ambient:
 
     Attributes:
       recorded_statistics: a list to which `RunningStatistics` append what they would have moved by.
+      initializations: a dict whose keys are the layers that are to start from the batch of this evaluation; each puts
+        its start there.
       layer_record: the `LayerRecord` to which bijectors report their outputs.
       evaluation: the `recomputation.Evaluation` that is going on.
     """
 
     recorded_statistics: list[Any] | None = None
+    initializations: dict[Any, Any] | None = None
     layer_record: Any = None
     evaluation: Any = None
 

@@ -20,7 +20,18 @@ from tfp_realnvp.saving.versions import listed, versions
 
 # The classes that make variables of sizes which are numbers in the description.
 _SIZED = tuple(
-    f"tfp_realnvp.{name}" for name in ("CouplingNetwork", "FlowBatchNorm", "RealNVPImage", "ResidualNetwork")
+    f"tfp_realnvp.{name}"
+    for name in (
+        "ActNorm",
+        "ChannelMixing",
+        "CouplingNetwork",
+        "FlowBatchNorm",
+        "PlainNetwork",
+        "GlowImage",
+        "RealNVPImage",
+        "ResidualNetwork",
+        "ZeroNetwork",
+    )
 )
 
 _MOST_BROADCAST = 2**24

@@ -29,7 +29,7 @@ _BIJECTORS = frozenset(
 )
 
 _LIBRARIES = ("keras", "tensorflow", "tensorflow_probability", "tf_keras", "tfp_realnvp")
-_OURS_IN_KERAS = ("tfp_realnvp>Adam",)
+_OURS_IN_KERAS = ("tfp_realnvp>Adam", "tfp_realnvp>Muon")
 
 _ours: dict[str, type] = {}
 

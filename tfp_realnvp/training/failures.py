@@ -65,6 +65,8 @@ class Failure(tf.Module):
             cause = f"the output of layer {self._layers[layer]!r}"
         elif layer >= 0:
             cause = "the likelihood" + (", though every layer's output was finite" if self._layers else "")
+        elif weight < 0:
+            cause = "the gradients' global norm, though every gradient was finite"
         else:
             cause = f"the gradient of {self._weights[len(self._weights) - 1 - weight]!r}"
         raise FloatingPointError(

@@ -5,13 +5,17 @@ import numbers
 from collections.abc import Iterator
 from typing import Any
 
+import tensorflow as tf
 import tf_keras
 
 from tfp_realnvp.checks import check_int
+from tfp_realnvp.pixels import dequantize
 from tfp_realnvp.training.callbacks import check_callbacks, with_stop_on_failure
 from tfp_realnvp.training.data import check_images, y_beside_weights
 from tfp_realnvp.training.density_model import DensityModel
+from tfp_realnvp.training.initialization import first_batch, initialize_from_data, uninitialized
 
+_BEFORE_TRAINING = -1  # Selects noise that no step gets.
 _PAIR = "pass conditioning in a pair, `predict((x, c))`, or a `tf.data.Dataset` of pairs"
 
 
@@ -87,6 +91,7 @@ class FlowModel(DensityModel):
         elif validation_data is not None:
             self._check_images("validation_data", validation_data)
         check_callbacks(callbacks, self)
+        x = self._look_at_first_batch(x, y, batch_size, validation_split)
         self._failure.reset()
         return super().fit(
             x,
@@ -150,6 +155,36 @@ class FlowModel(DensityModel):
         self._check_images("x", images, conditioning, pass_it=_PAIR)
         with self._evaluating(draw):
             return super().predict(x, batch_size, verbose, steps, callbacks, **kwargs)
+
+    def initialize_from_data(self, images: Any, conditioning: Any = None) -> None:
+        """Starts the layers that start from data and have yet to, and averages of weights after them.
+
+        `fit` does so by itself with its first batch; this is for those who want samples before.
+
+        Args:
+          images: as for `fit`, one batch for all replicas.
+          conditioning: numbers [N, K] or None.
+
+        Raises:
+          FloatingPointError, TypeError, ValueError, RuntimeError: see the function of this name.
+        """
+        if not uninitialized(self.distribution):
+            return
+        with self.distribute_strategy.scope():
+            if self.dequantize:
+                images = dequantize(images, self.levels, seed=tf.stack([self.seed, _BEFORE_TRAINING]))
+            initialize_from_data(self.distribution, images, conditioning=conditioning)
+        if self.averages is not None:
+            self.averages.restart()
+
+    def _look_at_first_batch(self, x: Any, y: Any, batch_size: int | None, validation_split: float) -> Any:
+        """Starts the layers that start from data and have yet to; returns x with all its batches still to come."""
+        if not uninitialized(self.distribution):
+            return x
+        with self.distribute_strategy.scope():
+            x, (images, conditioning) = first_batch(x, y, batch_size, validation_split)
+        self.initialize_from_data(images, conditioning)
+        return x
 
     @contextlib.contextmanager
     def _evaluating(self, draw: int = 0) -> Iterator[None]:

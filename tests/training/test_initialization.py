@@ -1,0 +1,128 @@
+"""`fit` starts `ActNorm`s from its first batch, once, whatever the form of the data."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from tests.models import SHAPE, compiled, images, on_prior
+from tfp_realnvp import ActNorm, GlowImage, initialize_from_data
+
+
+def glow(**options):
+    return on_prior(GlowImage(1, **({"num_scales": 1, "depth": 2, "width": 3} | options)))
+
+
+def norms(distribution):
+    return [m for m in distribution.submodules if isinstance(m, ActNorm)]
+
+
+def frozen(distribution, **options):
+    """A model whose training moves nothing, so that only the start does."""
+    return compiled(distribution, optimizer=tf_keras.optimizers.SGD(0.0), **options)
+
+
+class Batches(tf_keras.utils.Sequence):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return images(8, seed=index)
+
+
+def generator():
+    for seed in range(2):
+        yield images(8, seed=seed)
+
+
+FORMS = {
+    "array": lambda: (images(8), {"batch_size": 8}),
+    "tensor": lambda: (tf.constant(images(8)), {"batch_size": 8}),
+    "dataset": lambda: (tf.data.Dataset.from_tensors(images(8)), {}),
+    "sequence": lambda: (Batches(), {}),
+    "generator": lambda: (generator(), {"steps_per_epoch": 2}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_fit_starts_every_norm_from_the_first_batch(form):
+    distribution = glow()
+    x, options = FORMS[form]()
+    history = frozen(distribution).fit(x, epochs=1, verbose=0, **options)
+    assert all(norm.initialized for norm in norms(distribution))
+    expected = glow()
+    first = expected.bijector.parts[1].parts[1]
+    # The noise is of no importance for the first norm beside pixels of all values.
+    initialize_from_data(expected, images(8).astype(np.float32) + np.float32(0.5))
+    ours = distribution.bijector.parts[1].parts[1]
+    np.testing.assert_allclose(ours.bias, first.bias, atol=0.1)
+    np.testing.assert_allclose(ours.log_scale, first.log_scale, atol=0.1)
+    assert len(history.history["loss"]) == 1
+
+
+def test_it_may_start_before_fit():
+    model = frozen(glow(), averaging=0.5)
+    model.initialize_from_data(images(8, seed=3))
+    started = [norm.bias.numpy() for norm in norms(model.distribution)]
+    assert all(np.abs(bias).max() > 0 for bias in started)
+    with model.evaluation_weights():
+        for norm, bias in zip(norms(model.distribution), started, strict=True):
+            np.testing.assert_array_equal(norm.bias, bias)
+    model.fit(images(8), verbose=0)
+    for norm, bias in zip(norms(model.distribution), started, strict=True):
+        np.testing.assert_array_equal(norm.bias, bias)
+
+
+def test_a_generator_keeps_its_first_batch():
+    model = frozen(glow())
+    seen = []
+    model.fit((seen.append(len(x)) or x for x in generator()), epochs=1, steps_per_epoch=2, verbose=0)
+    assert seen == [8, 8]
+
+
+def test_training_goes_on_from_where_it_was_and_averages_begin_at_the_start():
+    distribution = glow()
+    model = frozen(distribution, averaging=0.9)
+    model.fit(images(8), verbose=0)
+    start = [v.numpy() for v in distribution.variables]
+    with model.evaluation_weights():
+        for a, v in zip(start, distribution.variables, strict=True):
+            np.testing.assert_array_equal(a, v)
+    model.fit(images(8, seed=5), verbose=0)
+    for a, v in zip(start, distribution.variables, strict=True):
+        np.testing.assert_array_equal(a, v)
+
+
+def test_a_saved_model_does_not_start_again(tmp_path):
+    model = frozen(glow())
+    model.fit(images(8), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = tf_keras.models.load_model(tmp_path / "model.keras")
+    loaded.fit(images(8, seed=5), verbose=0)
+    for a, b in zip(model.distribution.variables, loaded.distribution.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_conditioning_reaches_the_start():
+    distribution = glow(conditioning_size=3)
+    frozen(distribution).fit(images(8), np.eye(3, dtype=np.float32)[np.arange(8) % 3], verbose=0)
+    assert all(norm.initialized for norm in norms(distribution))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "error", "message"),
+    [
+        (np.zeros((2, 4, 4, 1), np.uint8), TypeError, "`pixels` has dtype uint8: must be floating point"),
+        (np.zeros((2, 6, 4, 1), np.float32), ValueError, r"`pixels` of shape \(2, 6, 4, 1\): must be \[N, H, W, C\]"),
+        (np.zeros((0, 4, 4, 1), np.float32), ValueError, r"`pixels` of shape \(0, 4, 4, 1\).*at least one image"),
+    ],
+)
+def test_mistakes(pixels, error, message):
+    assert SHAPE == (4, 4, 1)
+    with pytest.raises(error, match=message):
+        initialize_from_data(glow(), pixels)
+
+
+def test_it_is_refused_in_a_graph():
+    with pytest.raises(RuntimeError, match="call it before them"):
+        tf.function(lambda x: initialize_from_data(glow(), x))(tf.zeros([1, *SHAPE]))
