@@ -27,9 +27,7 @@ _STARTS = 3
 _FEWEST_TURNS = 5
 
 FLAGS = flags.FLAGS
-command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
-config_flag.define_file()
-command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
+config_flag.define_run()
 flags.DEFINE_integer("batch_size", 64, "Images per request.", lower_bound=1)
 flags.DEFINE_float("seconds", 60.0, "For how long scores, and then samples, are measured.", lower_bound=0.1)
 command_lib.define_path("json", "File to write the figures to.")

@@ -44,14 +44,8 @@ def restore(run, checkpoint, path):
         raise ValueError(f"checkpoint {path} can't be read: {error}; it is damaged. {_advice(run, path)}.") from error
     if not saved:
         raise ValueError(f"checkpoint {path} was not written by examples.train; {_remedy(run)}.")
-    then, now = (_flat(run_lib.without_versions(identity)) for identity in (saved, run.identity))
-    changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
-    if changed:
-        changes = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in changed)
-        raise ValueError(
-            f"checkpoint {path} is of another run ({changes}); undo that, or train so in another `run_dir`, with "
-            f"--init_from={run.directory} if it is to begin with these weights."
-        )
+    remedy = f"train so in another `run_dir`, with --init_from={run.directory} if it is to begin with these weights"
+    check_identity(f"checkpoint {path}", saved, run.identity, remedy)
     try:
         checkpoint.restore(path).assert_existing_objects_matched()
     except (*DAMAGE, AssertionError) as error:
@@ -88,6 +82,15 @@ def no_larger_than_saved(run):
 
     with tf.variable_creator_scope(creator):
         yield
+
+
+def check_identity(what, saved, identity, remedy):
+    """Raises ValueError if `what` was saved by a run of another identity, versions excepted."""
+    then, now = (_flat(run_lib.without_versions(identity)) for identity in (saved, identity))
+    changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+    if changed:
+        changes = "; ".join(f"{k}: {then.get(k)!r} there, {now.get(k)!r} now" for k in changed)
+        raise ValueError(f"{what} is of another run ({changes}); undo that, or {remedy}.")
 
 
 def _flat(identity):

@@ -16,6 +16,7 @@ from examples.data import ImageData
 from examples.data.image_data import check_int
 
 _FILE_ENDING = ".py"
+OPTIMIZERS = ("adam", "muon")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,38 @@ class Flow:
     compute_dtype: str | None = None
     recompute_gradients: bool = False
 
+    @property
+    def size_divisor(self):
+        """Height and width of images must be multiples of this."""
+        return 2 ** (max(1, self.num_scales) - 1)  # The flow refuses less than 1.
+
+
+@dataclasses.dataclass
+class Glow:
+    """The arguments of `GlowImage`, which says what they mean; channels, levels and conditioning are the data's."""
+
+    num_scales: int = 3
+    depth: int = 16
+    width: int = 64
+    residual_blocks: int = 1
+    log_scale_bound: float = 1.0
+    squash: str = "released"
+    compute_dtype: str | None = None
+    recompute_gradients: bool = False
+
+    @property
+    def preset(self):
+        """What stands in the place of a Real NVP's preset."""
+        return "Glow"
+
+    @property
+    def size_divisor(self):
+        """Height and width of images must be multiples of this."""
+        return 2 ** max(1, self.num_scales)  # The flow refuses less than 1.
+
+
+_FLOWS = (Flow, Glow)
+
 
 def paper_64():
     """Returns the paper's flow for images of 64x64: about 96 million parameters."""
@@ -74,8 +107,11 @@ class Config:
       steps: training steps.
       evaluations: how often in training held-out bits/dim, a sheet of samples and a checkpoint are made.
       batch_size: images per step, over all replicas.
-      learning_rate: that of Adam (b1 0.9, b2 0.999, eps 1e-8), with the gradients' global norm clipped to 100.
-      cosine_decay: the learning rate falls to 0 over the steps, on a half cosine.
+      optimizer: "adam" (b1 0.9, b2 0.999, eps 1e-8), or "muon", which is `Muon` with this Adam.
+      learning_rate: that of the optimizer.
+      clip_norm: what the gradients' global norm is clipped to, nats per image.
+      warmup_steps: the learning rate rises from 0 over so many first steps; for configs with `cosine_decay`.
+      cosine_decay: the learning rate falls to 0 over the steps after these, on a half cosine.
       averaging: decay of the averaged weights that are evaluated; None for no averages.
       l2: penalty on weight-norm gains, see `FlowModel`.
       flip: whether to train on horizontal mirror images too.
@@ -87,11 +123,14 @@ class Config:
     """
 
     load: Callable[[Sources], ImageData]
-    flow: Flow
+    flow: Flow | Glow
     steps: int
     evaluations: int
     batch_size: int = 64
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
+    clip_norm: float = 100.0
+    warmup_steps: int = 0
     cosine_decay: bool = False
     averaging: float | None = None
     l2: float = 5e-5
@@ -112,6 +151,16 @@ class Config:
         rate = self.learning_rate
         if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < float("inf"):
             raise ValueError(f"`learning_rate`={rate!r}: must be a finite number above 0, e.g. 1e-3.")
+        if not isinstance(self.clip_norm, int | float) or not 0 < self.clip_norm < float("inf"):
+            raise ValueError(f"`clip_norm`={self.clip_norm!r}: must be a finite number above 0, e.g. 100.0.")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"`optimizer`={self.optimizer!r}: must be one of {', '.join(OPTIMIZERS)}.")
+        check_int("warmup_steps", self.warmup_steps, 0, meaning="see `examples.config.Config`")
+        if self.warmup_steps and (self.warmup_steps >= self.steps or not self.cosine_decay):
+            raise ValueError(
+                f"`warmup_steps`={self.warmup_steps}: must be below `steps`={self.steps}, and with `cosine_decay`; "
+                "lower it, or leave it out."
+            )
 
     def check_images(self, images):
         """Raises ValueError if an `ImageData` can't be trained on; this is called before a model is built."""
@@ -122,12 +171,12 @@ class Config:
                 f"`image_shape`={self.image_shape} and `levels`={self.levels}: must be those of the images, {found[0]} "
                 f"and {found[1]}; correct them in the config."
             )
-        divisor = 2 ** (max(1, self.flow.num_scales) - 1)  # The flow refuses less than 1.
+        divisor = self.flow.size_divisor
         if height % divisor or width % divisor:
             raise ValueError(
-                f"the images are {height}x{width}: height and width must be divisible by 2 ** (num_scales - 1) = "
-                f"{divisor}; for --config=folder choose another --image_size, e.g. "
-                f"--image_size={max(1, min(height, width) // divisor) * divisor}, else lower --config.flow.num_scales."
+                f"the images are {height}x{width}: height and width must be divisible by {divisor} for num_scales="
+                f"{self.flow.num_scales}; for --config=folder choose another --image_size, e.g. --image_size="
+                f"{max(1, min(height, width) // divisor) * divisor}, else lower --config.flow.num_scales."
             )
         if len(images.train) < self.batch_size:
             raise ValueError(
@@ -159,7 +208,9 @@ def from_values(values, load=None):
     """
     if not isinstance(values, dict) or not isinstance(values.get("flow"), dict):
         raise ValueError(f"`values`={values!r}: must be those of a config, with those of its flow in `flow`")
-    fields = {**values, "flow": Flow(**_only(Flow, values["flow"]))}
+    # The fields of a flow say which one it is; messages are about the one whose fields are the nearest.
+    cls = max(_FLOWS, key=lambda c: len(values["flow"].keys() & {f.name for f in dataclasses.fields(c)}))
+    fields = {**values, "flow": cls(**_only(cls, values["flow"]))}
     if isinstance(fields["image_shape"], list):  # JSON knows no tuples.
         fields["image_shape"] = tuple(fields["image_shape"])
     config = Config(load=load, **_only(Config, fields, without="load"))
@@ -217,10 +268,10 @@ def _from_file(path):
         config = module.get_config()
     except Exception as error:  # The user's own program may raise anything.
         raise ValueError(f"{what}: its `get_config()` fails: {type(error).__name__}: {error}.") from error
-    if not isinstance(config, Config) or not isinstance(config.flow, Flow):
+    if not isinstance(config, Config) or not isinstance(config.flow, _FLOWS):
         raise ValueError(
             f"{what}: its `get_config()` returned {config!r}: must be an `examples.config.Config` whose `flow` is an "
-            "`examples.config.Flow`; begin with that of one of examples/configs."
+            "`examples.config.Flow` or a `Glow`; begin with that of one of examples/configs."
         )
     values = config.values
     for name, value in [*values["flow"].items(), *((k, v) for k, v in values.items() if k != "flow")]:

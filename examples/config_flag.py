@@ -48,16 +48,26 @@ def define(default, meaning):
     config_flags.DEFINE_config_dataclass(
         "config",
         config_lib.get(default),
-        f"{meaning} Fields: {', '.join(fields())}.",
+        f"{meaning} Fields: {', '.join(fields(config_lib.get(default)))}.",
         sys_argv=_command_line,
-        parse_fn=lambda name: config_lib.get(name),
+        parse_fn=_get,
     )
     flags.FLAGS["config"].default_as_str = repr(default)
 
 
-def define_file():
-    """Defines the flag as the commands have it that open a run, see `examples.settings.config_of`."""
+def define_run(several=None):
+    """Defines the flags by which a command opens a run, see `examples.experiment.open_run`.
+
+    Args:
+      several: str, for what --run may be given more than once; None if it is given once, and must be.
+    """
+    meaning = "Directory of a run of examples.train, or of its export"
+    if several:
+        command.define_paths("run", f"{meaning}; {several}.")
+    else:
+        command.define_path("run", f"{meaning}.", required=True)
     command.define_path("config", "File of the config, for a run whose config is a file of your own.")
+    command.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def name():
@@ -67,11 +77,7 @@ def name():
 
 
 def arrange(arguments, default):
-    """Returns a command line with --config, the last if there are several, before its fields, wherever it was written.
-
-    Raises:
-      ValueError: for --config.FIELD or --noconfig.FIELD of a field that there is not.
-    """
+    """Returns a command line with --config, the last if there are several, before its fields, wherever it stood."""
     program, *rest = arguments
     config, others = f"--config={default}", []
     rest = iter(flags.FLAGS.read_flags_from_files(rest))
@@ -83,21 +89,24 @@ def arrange(arguments, default):
         else:
             others.append(argument)
     arguments = [program, config, *others]
-    _check_fields(arguments)
     _command_line[:] = arguments
     return arguments
 
 
-def fields():
-    """Returns the names of the fields that can be set."""
+def fields(config):
+    """Returns the names of the fields of a config that can be set."""
     own = [f.name for f in dataclasses.fields(config_lib.Config) if f.name not in (*_OF_THE_DATA, "flow")]
-    return [*own, *(f"flow.{f.name}" for f in dataclasses.fields(config_lib.Flow))]
+    return [*own, *(f"flow.{f.name}" for f in dataclasses.fields(config.flow))]
 
 
-def _check_fields(arguments):
-    known = fields()
-    for argument in arguments[1:]:
+def _get(name):
+    """Returns the config; raises ValueError if the command line has a --config.FIELD of a field that it lacks."""
+    config = config_lib.get(name)
+    known = fields(config)
+    for argument in _command_line[1:]:
         match = re.match(r"--?(?:no)?config\.([^=]*)", argument)
         if match is not None and match[1] not in known:
             close = "".join(f" Is it config.{name}?" for name in difflib.get_close_matches(match[1], known, 1))
-            raise ValueError(f"--config.{match[1]}: no such field can be set.{close} There are {', '.join(known)}.")
+            listed = ", ".join(known)
+            raise ValueError(f"--config.{match[1]}: no such field can be set.{close} There are {listed}.")
+    return config

@@ -17,7 +17,7 @@ from examples import config_flag, evaluation, experiment
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
-command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
+config_flag.define_run()
 flags.DEFINE_enum("split", "test", evaluation.SPLITS, "Images to evaluate.")
 flags.DEFINE_integer(
     "images", None, "Evaluate this many of the first images of the split. Default: all.", lower_bound=1
@@ -32,8 +32,6 @@ flags.DEFINE_integer(
     "recalibrate", 0, "Estimate batch norms' running statistics anew from this many training images.", lower_bound=0
 )
 flags.DEFINE_bool("per_image", False, "Also write the values per image, to per_image_SPLIT.csv.")
-config_flag.define_file()
-command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def _csv_text(per_image):

@@ -84,7 +84,7 @@ def evaluate(experiment, split, command, *, count=None, noise_draws=1, importanc
         "statistics": statistics,
         "step": experiment.step,
         "images_seen": experiment.step * experiment.config.batch_size,
-        "minutes": float(experiment.manager.checkpoint.seconds.numpy()) / 60 or None,
+        "minutes": experiment.seconds / 60 or None,
         "training_command": experiment.settings.command,
         "command": f"{command} {shlex.join(sys.argv[1:])}".strip(),
         "seed": experiment.settings.seed,

@@ -7,21 +7,22 @@ import pathlib
 import tensorflow as tf
 import tf_keras
 
-from examples import checkpoints, initial_weights
+from examples import checkpoints, exported_run, initial_weights
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
 from examples.models import build_model, form_of, step_of
 from examples.settings import Settings, config_of
 from examples.versions import versions
-from tfp_realnvp import FlowModel
+from tfp_realnvp import FlowModel, load_flow
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """Everything that a run works with; `model` has the state of the newest checkpoint of `manager`, or is new.
 
-    `changed_versions` says which versions differ from those that wrote the checkpoint.
+    `changed_versions` says which versions differ from those that wrote the checkpoint. The model of an export has its
+    weights and can't be trained on; there `exported` takes the place of `manager`.
     """
 
     settings: Settings
@@ -29,13 +30,21 @@ class Experiment:
     images: ImageData
     model: FlowModel
     run: run_lib.Run
-    manager: tf.train.CheckpointManager
+    manager: tf.train.CheckpointManager  # None for an export.
     changed_versions: str = ""
+    exported: exported_run.ExportedRun | None = None
 
     @property
     def step(self):
         """How many training steps were taken."""
-        return step_of(self.model)
+        return step_of(self.model) if self.exported is None else self.exported.step
+
+    @property
+    def seconds(self):
+        """How long the training took, until the checkpoint."""
+        if self.exported is not None:
+            return self.exported.seconds
+        return float(self.manager.checkpoint.seconds.numpy())
 
     @property
     def conditional(self):
@@ -55,10 +64,7 @@ def open_experiment(settings, config, directory, strategy=None):
       ImportError, OSError, RuntimeError, TypeError, ValueError: if settings, data or a checkpoint are wrong or damaged;
         the message names them.
     """
-    config.check()
-    images = config.load(settings.sources)
-    _check_data(images, settings)
-    config.check_images(images)
+    images = _load(settings, config)
     tf_keras.utils.set_random_seed(settings.seed)
     run = run_lib.Run(pathlib.Path(directory), _identity(settings, config, images))
     # Settings that somebody else wrote must not lead to a model of any size.
@@ -84,14 +90,18 @@ def open_run(directory, data_dir=None, config_file=None):
     """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint.
 
     Args:
-      directory: str or path, directory of the run.
+      directory: str or path, directory of the run, or of its export.
       data_dir: where the data are now; None if they are where they were in training.
       config_file: path of the config's file, for a run whose config is the user's own; see `config_of`.
     """
-    settings = Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
+    exported = exported_run.find(directory)
+    settings = exported.settings if exported else Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
     sources = settings.sources if data_dir is None else dataclasses.replace(settings.sources, data_dir=data_dir)
     settings = dataclasses.replace(settings, sources=sources)
-    opened = open_experiment(settings, config_of(settings, config_file), directory)
+    config = config_of(settings, config_file)
+    if exported:
+        return _open_export(exported, settings, config, directory)
+    opened = open_experiment(settings, config, directory)
     if opened.manager.latest_checkpoint is None:
         raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {settings.command}")
     try:
@@ -99,6 +109,25 @@ def open_run(directory, data_dir=None, config_file=None):
     except ValueError as error:
         raise ValueError(f"checkpoint {opened.manager.latest_checkpoint}: {error}") from error
     return opened
+
+
+def _open_export(exported, settings, config, directory):
+    """Returns the `Experiment` of an `ExportedRun`, with its weights."""
+    images = _load(settings, config)
+    identity = _identity(settings, config, images)
+    checkpoints.check_identity(f"export {directory}", exported.identity, identity, "name the data that it was made of")
+    model = FlowModel(load_flow(directory), levels=images.levels, dequantize=images.whole, seed=settings.seed)
+    run = run_lib.Run(pathlib.Path(directory), identity)
+    return Experiment(settings, config, images, model, run, None, exported=exported)
+
+
+def _load(settings, config):
+    """Returns the `ImageData` of a run, checked."""
+    config.check()
+    images = config.load(settings.sources)
+    _check_data(images, settings)
+    config.check_images(images)
+    return images
 
 
 def _check_data(images, settings):
@@ -129,7 +158,10 @@ def _identity(settings, config, images):
         # All arguments but one, which changes no numbers.
         "flow": {k: v for k, v in config.values["flow"].items() if k != "recompute_gradients"},
         "batch_size": config.batch_size,
+        "optimizer": config.optimizer,
         "learning_rate": config.learning_rate,
+        "clip_norm": config.clip_norm,
+        "warmup_steps": config.warmup_steps,
         "cosine_decay_steps": config.steps if config.cosine_decay else None,
         "averaging": config.averaging,
         "l2": config.l2,

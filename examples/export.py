@@ -18,10 +18,8 @@ from examples import config_flag, experiment, exporting, model_card
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
-command_lib.define_path("run", "Directory of a run of examples.train.", required=True)
+config_flag.define_run()
 command_lib.define_path("directory", "Directory of the versions of the model. Default: export/ of the run.")
-config_flag.define_file()
-command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def _check_directory(directory):

@@ -4,6 +4,7 @@ import pathlib
 
 from tensorflow.core.protobuf import saved_model_pb2
 
+from examples.exported_run import ExportedRun
 from tfp_realnvp import save_flow
 
 # A request of more values is refused, because an answer takes memory for each of them.
@@ -22,7 +23,9 @@ def export(opened, directory, card):
     """
     options = {"levels": opened.images.levels, "max_values": MAX_VALUES, "model_card": card, "keep_old": True}
     with opened.model.evaluation_weights():
-        return pathlib.Path(save_flow(opened.model.distribution, directory, **options))
+        folder = pathlib.Path(save_flow(opened.model.distribution, directory, **options))
+    ExportedRun.of(opened).write(folder)
+    return folder
 
 
 def signatures(folder):

@@ -5,11 +5,12 @@ import pathlib
 
 import tensorflow as tf
 
-from examples import checkpoints
+from examples import checkpoints, exported_run
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.models import Form, build_model
 from examples.settings import Settings, Source
+from tfp_realnvp import FlowModel, load_flow
 
 # Arguments of a flow that two runs may have differently, though one takes its weights from the other.
 _FREE = ("momentum", "compute_dtype", "recompute_gradients")
@@ -35,6 +36,11 @@ def find(run, weights, directory):
         begun = Settings.read(directory / run_lib.SETTINGS).init_from
         if begun is not None and (begun.run, begun.weights) == (absolute, weights):
             return begun
+    exported = exported_run.find(run)
+    if exported is not None:
+        if weights == "last":
+            raise ValueError(f"`init_weights`=last: {run} is an export, of its averaged weights; leave it.")
+        return Source(absolute, weights, exported.step)
     Settings.read(pathlib.Path(run) / run_lib.SETTINGS)
     newest = tf.train.latest_checkpoint(pathlib.Path(run) / "checkpoints")
     if newest is None:
@@ -55,16 +61,20 @@ def assign(model, source, config, form):
       OSError, ValueError: if the other run can't be read, or its weights don't fit.
     """
     directory = pathlib.Path(source.run)
-    settings = Settings.read(directory / run_lib.SETTINGS)
+    exported = exported_run.find(directory)
+    settings = exported.settings if exported else Settings.read(directory / run_lib.SETTINGS)
     path = str(directory / "checkpoints" / f"step-{source.step}")
     try:
-        identity = checkpoints.identity_in(path)
+        identity = exported.identity if exported else checkpoints.identity_in(path)
         their_config = config_lib.from_values(settings.values)
         shape, conditioning = tuple(identity["image_shape"]), tuple(identity["conditioning"])
         their_form = Form(shape, identity["levels"], conditioning, form.whole)
         _check_fits(source.run, (their_config, their_form), (config, form))
-        other = build_model(their_config, their_form, settings.seed)
-        tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched().expect_partial()
+        if exported:
+            other = FlowModel(load_flow(directory), levels=form.levels)
+        else:
+            other = build_model(their_config, their_form, settings.seed)
+            tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched().expect_partial()
         other.check_finite()
     except (*checkpoints.DAMAGE, AssertionError, KeyError, TypeError) as error:
         reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error).strip().split("\n")[0]

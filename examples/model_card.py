@@ -100,7 +100,7 @@ def _data(images):
 def _model(opened, command):
     config, settings = opened.config, opened.settings
     weights = "averaged" if config.averaging else "last"
-    minutes = float(opened.manager.checkpoint.seconds.numpy()) / 60
+    minutes = opened.seconds / 60
     facts = {
         "config": f"`{settings.name}`",
         "flow": _listed(config.values["flow"]),

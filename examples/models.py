@@ -6,9 +6,13 @@ import numpy as np
 import tensorflow_probability as tfp
 import tf_keras
 
-from tfp_realnvp import Adam, FlowModel, RealNVPImage
+from examples import config as config_lib
+from tfp_realnvp import Adam, FlowModel, GlowImage, Muon, RealNVPImage
 
 tfd = tfp.distributions
+
+_FLOWS = {config_lib.Flow: RealNVPImage, config_lib.Glow: GlowImage}
+_OPTIMIZERS = {"adam": Adam, "muon": Muon}
 
 
 class Form(NamedTuple):
@@ -34,15 +38,26 @@ def form_of(images):
 
 def build_model(config, form, seed):
     """Returns a compiled `FlowModel` with new weights, of a `Config` and for images of a `Form`."""
-    flow = RealNVPImage(
+    return build_model_of(build_distribution(config, form), config, form, seed)
+
+
+def build_distribution(config, form, flow_class=None):
+    """Returns a `tfd.Distribution` over images, with new weights; by default the flow is that of the config."""
+    make = flow_class or _FLOWS[type(config.flow)]
+    flow = make(
         form.image_shape[-1],
         levels=form.levels,
         conditioning_size=len(form.conditioning) or None,
         **config.values["flow"],
     )
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=form.image_shape)
+    return tfd.TransformedDistribution(prior, flow, name="images")
+
+
+def build_model_of(distribution, config, form, seed, optimizer_class=None):
+    """Returns a compiled `FlowModel` of a distribution; by default the optimizer is that of the config."""
     model = FlowModel(
-        tfd.TransformedDistribution(prior, flow, name="images"),
+        distribution,
         levels=form.levels,
         dequantize=form.whole,
         averaging=config.averaging,
@@ -51,12 +66,20 @@ def build_model(config, form, seed):
     )
     rate = config.learning_rate
     if config.cosine_decay:
-        rate = tf_keras.optimizers.schedules.CosineDecay(rate, config.steps)
+        rate = _cosine(rate, config.steps, config.warmup_steps)
+    make = optimizer_class or _OPTIMIZERS[config.optimizer]
     model.compile(
-        Adam(rate, epsilon=1e-8, global_clipnorm=100.0),
-        steps_per_execution=config.steps_per_execution,
+        make(rate, epsilon=1e-8, global_clipnorm=config.clip_norm), steps_per_execution=config.steps_per_execution
     )
     return model
+
+
+def _cosine(rate, steps, warmup_steps):
+    """Returns Keras' schedule that rises to `rate` and falls to 0 at the end of all `steps`."""
+    start = {"initial_learning_rate": 0.0, "warmup_target": rate} if warmup_steps else {"initial_learning_rate": rate}
+    return tf_keras.optimizers.schedules.CosineDecay(
+        decay_steps=steps - warmup_steps, warmup_steps=warmup_steps, **start
+    )
 
 
 def count_parameters(model):

@@ -55,25 +55,30 @@ class Settings:
         run_lib.write(path, json.dumps(dataclasses.asdict(self), indent=1) + "\n")
 
     @classmethod
+    def from_fields(cls, fields):
+        """Returns the settings in a dict from JSON; raises ValueError, TypeError, KeyError or AttributeError."""
+        source = fields["init_from"]
+        settings = cls(
+            **{
+                **fields,
+                "sources": config_lib.Sources(**fields["sources"]),
+                "init_from": None if source is None else Source(**source),
+            }
+        )
+        if not isinstance(settings.config, str):
+            raise TypeError(f"`config`={settings.config!r}: must be text")
+        config_lib.from_values(settings.values)
+        return settings
+
+    @classmethod
     def read(cls, path):
         """Returns the settings in a file; raises ValueError or OSError that names the file if it holds none."""
         try:
-            fields = json_files.read(path)
-            source = fields["init_from"]
-            settings = cls(
-                **{
-                    **fields,
-                    "sources": config_lib.Sources(**fields["sources"]),
-                    "init_from": None if source is None else Source(**source),
-                }
-            )
-            if not isinstance(settings.config, str):
-                raise TypeError(f"`config`={settings.config!r}: must be text")
-            config_lib.from_values(settings.values)
+            settings = cls.from_fields(json_files.read(path))
         except (FileNotFoundError, NotADirectoryError) as error:
             raise type(error)(
-                f"`run`={path.parent}: no run of examples.train, which would have {path.name}; name a run's directory, "
-                "e.g. runs/digits."
+                f"`run`={path.parent}: no run of examples.train, which would have {path.name}, nor an export of one; "
+                "name a run's directory, e.g. runs/digits."
             ) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else error

@@ -43,7 +43,7 @@ config_flag.define(
 command_lib.define_path("run_dir", "Directory of the run. Default: runs/NAME[_conditional].")
 command_lib.define_path(
     "init_from",
-    "Directory of a run whose weights a new run begins with; schedule, batch size, and data of its shape may differ.",
+    "Run, or export, whose weights a new run begins with; schedule, batch size, and data of its shape may differ.",
 )
 flags.DEFINE_enum(
     "init_weights",
@@ -91,8 +91,6 @@ def train(opened, strategy):
     start, seed = opened.step, opened.settings.seed
     first_batch = next(iter(data_lib.eval_batches(images.train, _SHEET, _SHEET)))
     pictures, conditioning = first_batch if opened.conditional else (first_batch, None)
-    if not images.whole:
-        pictures = quantize(pictures)
     saver = cb.Checkpoints(opened.manager, config.interval, config.steps, start)
     sheets = cb.SampleSheets(
         run.directory, run.tensorboard / "samples", count=len(pictures), seed=seed, conditioning=conditioning
@@ -104,8 +102,10 @@ def train(opened, strategy):
         callback.set_model(model)
     held_out = data_lib.eval_batches(images.validation, config.batch_size, config.validation_images)
     with saver.stopped_by_signals():
-        plots.write_png(run.directory / "data.png", plots.image_sheet(pictures.numpy(), levels=images.levels))
+        sheet = pictures if images.whole else quantize(pictures)
+        plots.write_png(run.directory / "data.png", plots.image_sheet(sheet.numpy(), levels=images.levels))
         if opened.manager.latest_checkpoint is None:
+            model.initialize_from_data(pictures, conditioning)
             saver.save()
         ended = saver.has_ended_interval
         if ended and not log.has_start:

@@ -27,15 +27,13 @@ FIGURES = {
 }
 
 FLAGS = flags.FLAGS
-command_lib.define_paths("run", "Directory of a run of examples.train; for gallery, several.")
+config_flag.define_run(several="for gallery, several")
 command_lib.define_path(
     "out", "Directory of the files. Default: figures/ of the run; for toy and gallery, toy/ and gallery/."
 )
 flags.DEFINE_integer("seed", 0, "Seed of the noise and of the choice of images.", lower_bound=0, upper_bound=2**31 - 1)
 flags.DEFINE_float("temperature", 1.0, "Standard deviation of the latents that are drawn.", lower_bound=0.0)
 flags.DEFINE_bool("batch_statistics", False, "Normalise in the networks by the statistics of the new pictures.")
-config_flag.define_file()
-command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
 
 
 def make(name, runs, directory=None):

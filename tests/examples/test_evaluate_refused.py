@@ -119,7 +119,7 @@ def test_no_run(commands, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("text")
     for name in ("absent", "empty", "file"):
-        message = f"`run`={tmp_path / name}: no run of examples.train, which would have settings.json; name a run's"
+        message = f"`run`={tmp_path / name}: no run of examples.train, which would have settings.json, nor an export"
         assert_refused(commands(f"--run={tmp_path / name}"), message)
     assert {path.name for path in tmp_path.rglob("*")} == {"empty", "file"}
 
@@ -241,7 +241,9 @@ def test_refused_as_a_program(tmp_path):
         capture_output=True,
         text=True,
     )
-    message = "error: `run`=absent: no run of examples.train, which would have settings.json; name a run's directory"
+    message = (
+        "error: `run`=absent: no run of examples.train, which would have settings.json, nor an export of one; name"
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[-1].startswith(message)
     assert "Traceback" not in done.stderr

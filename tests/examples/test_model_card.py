@@ -31,7 +31,7 @@ def test_facts(trained, experiment):
         "| preprocessing | none; ",
         "| config | `digits` |",
         "| flow | num_scales 1, width 4, residual_blocks 0, preset released, squash None, ",
-        "| values of the training | steps 60, evaluations 1, batch_size 64, learning_rate 0.005, cosine_decay True, ",
+        "| values of the training | steps 60, evaluations 1, batch_size 64, optimizer adam, learning_rate 0.005, ",
         "| began with | random weights |",
         f"| parameters | {sum(int(np.prod(v.shape)) for v in experiment.model.trainable_variables):,} |",
         "| weights | averaged, of step 60 of 60 |",

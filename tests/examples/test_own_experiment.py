@@ -18,25 +18,28 @@ from absl import flags
 from absl.testing import flagsaver
 
 from examples import config as config_lib
-from examples import config_flag
+from examples import config_flag, exporting
 from examples import train as program
+from examples.models import Form, build_model, count_parameters
 from examples.settings import Settings
-from tests.examples.commands import ROOT, finished, result, run_python
-from tests.examples.training_runs import TWO_INTERVALS, run_apart, tensors
+from tests.examples.commands import ROOT, finished, opened, result, run_python
+from tests.examples.training_runs import TWO_INTERVALS, run_apart, run_here, tensors
 from tests.time_limits import HANG_SECONDS
-from tfp_realnvp import RealNVPImage
+from tfp_realnvp import GlowImage, RealNVPImage
 
 PROGRAM = "train"
 REQUIRED = {
-    *("steps", "evaluations", "batch_size", "learning_rate", "cosine_decay", "l2", "flip", "steps_per_execution"),
+    *("steps", "evaluations", "batch_size", "optimizer", "learning_rate", "clip_norm", "warmup_steps"),
+    *("cosine_decay", "l2", "flip", "steps_per_execution"),
     *(f"flow.{name}" for name in ("num_scales", "width", "residual_blocks", "preset", "additive", "batch_norm")),
     *("flow.momentum", "flow.recompute_gradients"),
 }
 
 
-def test_flow_has_the_arguments_and_defaults_of_the_bijector():
-    ours = {f.name: f.default for f in dataclasses.fields(config_lib.Flow)}
-    theirs = {k: p.default for k, p in inspect.signature(RealNVPImage).parameters.items()}
+@pytest.mark.parametrize(("flow", "bijector"), [(config_lib.Flow, RealNVPImage), (config_lib.Glow, GlowImage)])
+def test_flow_has_the_arguments_and_defaults_of_the_bijector(flow, bijector):
+    ours = {f.name: f.default for f in dataclasses.fields(flow)}
+    theirs = {k: p.default for k, p in inspect.signature(bijector).parameters.items()}
     of_the_data = {"channels", "levels", "conditioning_size", "dtype", "validate_args", "name"}
     assert ours == {k: v for k, v in theirs.items() if k not in of_the_data}
 
@@ -81,7 +84,7 @@ def test_every_value_is_set_and_recorded(commands, tmp_path):
     assert f"train so in another `run_dir`, with --init_from={tmp_path / 'run'}" in refused.stderr
 
 
-@pytest.mark.parametrize("field", [f for f in config_flag.fields() if f not in REQUIRED])
+@pytest.mark.parametrize("field", [f for f in config_flag.fields(config_lib.get("digits")) if f not in REQUIRED])
 def test_every_field_that_may_be_none_takes_none(field):
     """Fields that may be None are told from others by their annotations."""
     owner = config_lib.Flow if field.startswith("flow.") else config_lib.Config
@@ -164,15 +167,19 @@ def began(whole, tmp_path_factory):
     return directory, flags, done.stdout
 
 
-@pytest.mark.parametrize("weights", ["averaged", "last"])
+@pytest.mark.parametrize("weights", ["averaged", "last", "exported"])
 def test_weights_are_those_of_another_run(weights, whole, began, commands, tmp_path):
     directory, _, printed = began
-    if weights == "last":
-        directory, flags = tmp_path / "run", [f"--init_from={whole[0]}", "--init_weights=last", "--config.steps=1"]
+    if weights != "averaged":
+        source, name = whole[0], weights
+        if weights == "exported":
+            source, name = tmp_path / "export", "averaged"
+            exporting.export(opened(whole[0]), source, None)
+        directory, flags = tmp_path / "run", [f"--init_from={source}", f"--init_weights={name}", "--config.steps=1"]
         printed = finished(commands(f"--run_dir={directory}", *flags, setup=TWO_INTERVALS))
-    assert f"with the {weights} weights of step 8 of " in printed
+    assert f"with the {'last' if weights == 'last' else 'averaged'} weights of step 8 of " in printed
     theirs, ours = tensors(whole[0] / "checkpoints" / "step-8"), tensors(directory / "checkpoints" / "step-0")
-    part = "model/averages/averages/" if weights == "averaged" else "model/averages/_sources/"
+    part = "model/averages/_sources/" if weights == "last" else "model/averages/averages/"
     values = {name.removeprefix(part): value for name, value in theirs.items() if name.startswith(part)}
     assert len(values) > 10
     for name, value in values.items():
@@ -249,3 +256,23 @@ def test_own_config_of_the_readme(tmp_path):
     refused = run_python("from examples import command, evaluate\ncommand.run(evaluate.main)", f"--run={runs / 'slow'}")
     assert refused.returncode == 1
     assert f"a config of its user's own, {tmp_path / 'stripes.py'}: name that file, --config=FILE" in refused.stderr
+
+
+def test_a_glow_starts_from_data_before_its_first_sheet(tmp_path, capsys):
+    # A warning of the sheet of step 0, that nothing has started from data, would be an error here.
+    glow = config_lib.Glow(num_scales=2, depth=2, width=4)
+    config = dataclasses.replace(config_lib.get("digits"), flow=glow, optimizer="muon", steps=2, evaluations=1)
+    run_here(config, f"--run_dir={tmp_path / 'run'}")
+    assert "test: " in capsys.readouterr().out
+    start = tensors(tmp_path / "run" / "checkpoints" / "step-0")
+    flags = [value for value in start.values() if value.dtype == bool]
+    assert flags
+    assert all(flags)
+    assert result(tmp_path / "run")["preset"] == "Glow"
+    assert np.isfinite(result(tmp_path / "run")["bits_per_dim"])
+
+
+def test_the_large_config_of_glow_builds():
+    config = config_lib.get("cifar10_plus_gpu")
+    model = build_model(config, Form((32, 32, 3), 256, ()), 0)
+    assert count_parameters(model) > 2e7

@@ -86,7 +86,7 @@ def test_mirrored(whole, commands, tmp_path):
     [
         (["--stesp=3"], "error: Unknown command line flag 'stesp'"),
         (["--config.steps=0"], "error: `steps`=0: must be an int of at least 1"),
-        (["--config.flow.depth=2"], "error: --config.flow.depth: no such field can be set."),
+        (["--config.flow.depth=2"], "error: flag --config=digits: --config.flow.depth: no such field can be set."),
         (["digits"], "error: unexpected arguments ['digits']: flags are written --name=value"),
         (["--config=digit"], "error: flag --config=digit: `config`='digit': must be one of celeba"),
     ],
