@@ -1,0 +1,1 @@
+"""What was tried for `GlowImage`, and is not in it: see `examples.ablate`."""
