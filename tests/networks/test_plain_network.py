@@ -1,0 +1,65 @@
+"""Networks without normalisation compute their formulas, and start at zero."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import values
+from tfp_realnvp import ChannelHalves, Checkerboard, PlainNetwork
+from tfp_realnvp.networks.convolution import Convolution
+from tfp_realnvp.networks.zero_network import ZeroNetwork
+
+
+def _convolved(x, convolution):
+    """Each position of the answer by itself: the sum over the filter's places."""
+    filters, bias = convolution.filters.numpy(), convolution.bias.numpy()
+    size = filters.shape[0]
+    edge = size // 2
+    padded = np.pad(x, [(0, 0), (edge, edge), (edge, edge), (0, 0)])
+    height, width = x.shape[1:3]
+    return bias + sum(
+        padded[:, i : i + height, j : j + width] @ filters[i, j] for i in range(size) for j in range(size)
+    )
+
+
+def _moved(network):
+    random = np.random.RandomState(1)
+    for variable in network.trainable_variables:
+        variable.assign(0.5 * random.randn(*variable.shape))
+    return network
+
+
+@pytest.mark.parametrize("recompute_gradients", [False, True])
+@pytest.mark.parametrize(("mask", "inputs"), [(ChannelHalves(1), slice(2, 4)), (Checkerboard(), slice(None))])
+def test_a_plain_network_computes_its_formula(mask, inputs, recompute_gradients):
+    network = PlainNetwork(
+        mask, 4, 3, 2, conditioning_size=2, recompute_gradients=recompute_gradients, dtype=tf.float64
+    )
+    random = np.random.RandomState(0)
+    x, conditioning = 4 * random.randn(2, 5, 3, 4), random.randn(2, 2)
+    assert np.any(np.abs(x) > 5)
+    assert not np.any(network(tf.constant(x), conditioning=tf.constant(conditioning)))
+    _moved(network)
+    h = _convolved(np.clip(x[..., inputs], -5, 5), network.conv_in)
+    h = h + (conditioning @ network.conditioning_bias.weights.numpy())[:, None, None]
+    for conv_0, conv_1 in network.blocks:
+        h = h + _convolved(np.maximum(_convolved(np.maximum(h, 0), conv_0), 0), conv_1)
+    expected = _convolved(np.maximum(h, 0), network.conv_out)
+    np.testing.assert_allclose(network(tf.constant(x), conditioning=tf.constant(conditioning)), expected, rtol=1e-10)
+
+
+def test_what_starts_at_random_has_the_deviation_that_keeps_the_scale():
+    filters = Convolution(64, 96, 3).filters.numpy()
+    np.testing.assert_allclose(filters.std(), np.sqrt(2 / (9 * 64)), rtol=0.02)
+    assert abs(filters.mean()) < 1e-3
+
+
+def test_a_zero_network_is_one_convolution_of_what_is_kept():
+    network = ZeroNetwork(ChannelHalves(0), 4, conditioning_size=2, dtype=tf.float64)
+    assert not any(np.any(v) for v in values(network.trainable_variables))
+    _moved(network)
+    random = np.random.RandomState(0)
+    x, conditioning = random.randn(2, 5, 3, 4), random.randn(2, 2)
+    expected = _convolved(x[..., :2], network.conv)
+    expected = expected + (conditioning @ network.conditioning_bias.weights.numpy())[:, None, None]
+    np.testing.assert_allclose(network(tf.constant(x), conditioning=tf.constant(conditioning)), expected, rtol=1e-10)
