@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from examples.benchmarks.convolutions import convolutions, gigamultiplications
 from examples.data import eval_batches
 from examples.data.image_data import check_int, import_extra
 from examples.versions import versions
@@ -85,6 +86,7 @@ def evaluate(experiment, split, command, *, count=None, noise_draws=1, importanc
         "step": experiment.step,
         "images_seen": experiment.step * experiment.config.batch_size,
         "minutes": experiment.seconds / 60 or None,
+        "training_flop": _flop_of_an_image(experiment) * experiment.step * experiment.config.batch_size,
         "training_command": experiment.settings.command,
         "command": f"{command} {shlex.join(sys.argv[1:])}".strip(),
         "seed": experiment.settings.seed,
@@ -175,6 +177,16 @@ def _pixels(experiment, images, count, batch_size):
         return (pixels, *conditioning) if conditioning else pixels
 
     return eval_batches(images, batch_size, count).enumerate().map(prepare)
+
+
+def _flop_of_an_image(experiment):
+    """Returns the FLOP of convolutions in training on one image: 2 a multiplication, 3 times that with gradients."""
+    images, distribution = experiment.images, experiment.model.distribution
+    size = len(images.conditioning_names)
+    keywords = {"bijector_kwargs": {"conditioning": tf.zeros([1, size])}} if size else {}
+    log_prob = tf.function(lambda x: distribution.log_prob(x, **keywords), autograph=False)
+    graph = log_prob.get_concrete_function(tf.TensorSpec([1, *images.image_shape], distribution.dtype)).graph
+    return 2e9 * gigamultiplications(convolutions(graph)) * 3
 
 
 def _recalibrate(experiment, count):

@@ -37,7 +37,8 @@ FIELDS = {
     **dict.fromkeys((*TEXTS, *COMMANDS), str),
     **dict.fromkeys(("genuine", "bound", "conditional"), bool),
     **dict.fromkeys(("images", "noise_draws", "step", "images_seen"), int),
-    **{**NUMBERS, "minutes": (int, float, type(None)), "importance_weighted": (dict, type(None)), "identity": dict},
+    **{**NUMBERS, "minutes": (int, float, type(None)), "training_flop": (int, float)},
+    **{"importance_weighted": (dict, type(None)), "identity": dict},
 }
 SPLITS = ("test", "validation", "train")
 RUN = ("config", "preset", "images_seen", "step", "identity", "directory", "weights", "statistics")
@@ -131,7 +132,7 @@ def _row(name, paper, line):
         f"{name} (`{first['config']}`, {first['preset']}{', conditional' if first['conditional'] else ''})",
         *(_number(result, result) if result else NOT_RUN for result in line),
         paper if paper == "-" or _comparable(line) else "not comparable",
-        f"{first['images_seen']:,} images{''.join(minutes[:1])}",
+        f"{first['images_seen']:,} images{''.join(minutes[:1])}, {first['training_flop']:.1e} FLOP",
         "<br>".join([*dict.fromkeys(result["data"] for result in here), *map(_evaluated, here)]),
         # An absolute path says nothing on another machine.
         "<br>".join(f"`{portable(command)}`" for command in commands),

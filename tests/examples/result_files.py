@@ -25,6 +25,7 @@ RESULT = {
     "step": 2250,
     "images_seen": 144000,
     "minutes": 18.63,
+    "training_flop": 5.9e14,
     "training_command": "python -m examples.train --config=cifar10_small",
     "command": "python -m examples.train --config=cifar10_small",
     "seed": 0,

@@ -16,7 +16,7 @@ from examples.data import ArrayImages, ImageData
 from examples.data.images import Images
 from examples.settings import Settings
 from tests.models import DIMENSIONS, SHAPE, assert_equal, compiled, images, normal, normal_bits, on_prior, tiny, values
-from tfp_realnvp import PixelLogit
+from tfp_realnvp import GlowImage, PixelLogit
 
 tfd = tfp.distributions
 NATS = DIMENSIONS * math.log(2)
@@ -76,6 +76,17 @@ def test_closed_form(distribution, bits, tmp_path):
     assert (found["images"], found["split_is"], found["bound"]) == (21, "all 21: x", False)
     assert found["training_mode_gap"] == pytest.approx(0, abs=1e-6)
     assert found["importance_weighted"] is None
+    assert found["training_flop"] == 0
+
+
+def test_the_flop_of_a_training_are_those_of_its_convolutions(tmp_path):
+    it = known(on_prior(GlowImage(1, num_scales=1, depth=2, width=4)), images(8), tmp_path)
+    it.model.optimizer.iterations.assign(3)
+    found, _ = evaluation.evaluate(it, "test", "it")
+    assert found["images_seen"] == 3 * 8
+    # Of two networks, at 2x2 positions: 3x3 convolutions of 2 and 4 channels to 4, and two of 1x1 from 4 to 4.
+    multiplications = 2 * 4 * (9 * 2 * 4 + 9 * 4 * 4 + 2 * 4 * 4)
+    assert found["training_flop"] == pytest.approx(24 * 2 * 3 * multiplications)
 
 
 def test_uniform_has_eight_bits_whatever_the_noise(tmp_path):

@@ -43,7 +43,7 @@ def test_a_run(tmp_path):
         "3.791 ± 0.013",
         "not run",
         "3.49",
-        "144,000 images, 18.6 min",
+        "144,000 images, 18.6 min, 5.9e+14 FLOP",
         "cifar10 3.0.2 (TFDS)<br>test: 2,000 images (first 2,000 of 10,000: test), 1 noise draw",
         "`python -m examples.train --config=cifar10_small`",
     ]
@@ -71,7 +71,7 @@ def test_test_and_train_in_one_line(tmp_path):
     write(tmp_path, "train", **TRAIN)
     (row,) = cells(tmp_path, "CIFAR-10")
     assert row[1:3] == ["3.791 ± 0.013", "3.750 ± 0.013"]
-    assert row[4] == "144,000 images, 18.6 min"
+    assert row[4] == "144,000 images, 18.6 min, 5.9e+14 FLOP"
     assert row[5].split("<br>")[2] == "train: 2,000 images (first 2,000 of 48,000: train[:48000]), 1 noise draw"
     assert row[6] == f"`{RESULT['command']}`<br>`{TRAIN['command']}`"
 
@@ -162,7 +162,7 @@ def test_what_is_unusual_is_said(tmp_path):
 
 def test_no_minutes(tmp_path):
     write(tmp_path, minutes=None)
-    assert cells(tmp_path)[0][4] == "144,000 images"
+    assert cells(tmp_path)[0][4] == "144,000 images, 5.9e+14 FLOP"
 
 
 def test_bars_and_line_ends_are_escaped(tmp_path):
