@@ -148,11 +148,10 @@ class Config:
         for name in ("validation_images", "test_images"):
             if getattr(self, name) is not None:
                 check_int(name, getattr(self, name), 1, "or None for all")
-        rate = self.learning_rate
-        if not isinstance(rate, int | float) or isinstance(rate, bool) or not 0 < rate < float("inf"):
-            raise ValueError(f"`learning_rate`={rate!r}: must be a finite number above 0, e.g. 1e-3.")
-        if not isinstance(self.clip_norm, int | float) or not 0 < self.clip_norm < float("inf"):
-            raise ValueError(f"`clip_norm`={self.clip_norm!r}: must be a finite number above 0, e.g. 100.0.")
+        for name, example in (("learning_rate", 1e-3), ("clip_norm", 100.0)):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+                raise ValueError(f"`{name}`={value!r}: must be a finite number above 0, e.g. {example}.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"`optimizer`={self.optimizer!r}: must be one of {', '.join(OPTIMIZERS)}.")
         check_int("warmup_steps", self.warmup_steps, 0, meaning="see `examples.config.Config`")

@@ -102,7 +102,8 @@ class _Network(tf.Module):
             for _ in range(residual_blocks)
         ]
         self._norm = norm()
-        self._last = make(width, 2 * (channels - inputs), 1, zero=True)
+        self.num_answers = 2 * (channels - inputs)
+        self._last = make(width, self.num_answers, 1, zero=True)
 
     def __call__(self, x):
         h = self._first(tf.clip_by_value(x[..., self._inputs], -5.0, 5.0))

@@ -62,9 +62,30 @@ def test_those_that_are_new_start_by_what_the_old_ones_give():
     np.testing.assert_allclose(moments(flow.inverse(pixels(seed=1)))[1], 1, rtol=1e-4)
 
 
-def test_forward_and_inverse_never_set_it_and_forward_says_so():
+def test_inverted_it_starts_by_its_forward():
     norm = ActNorm(2)
-    with pytest.warns(UserWarning, match=r"never initialized.*FlowModel.fit.*initialize_from_data"):
+    initialize_from_data(on_prior(tfb.Invert(norm), shape=SHAPE), pixels())
+    mean, variance = moments(norm.forward(pixels()))
+    np.testing.assert_allclose(mean, 0, atol=1e-5)
+    np.testing.assert_allclose(variance, 1, rtol=1e-4)
+
+
+def test_what_the_cache_of_tfp_holds_does_not_hide_a_norm():
+    flow, images = two_norms(), tf.constant(pixels())
+    latents = flow.inverse(images)
+    initialize_from_data(on_prior(flow, shape=SHAPE), images)
+    assert all(norm.initialized for norm in flow.parts[::2])
+    assert latents.shape == images.shape
+
+
+def test_one_value_a_channel_has_no_variance():
+    with pytest.raises(ValueError, match=r"`pixels`: 'act_norm'.*\(1, 1, 1, 2\).*give it more images"):
+        initialize_from_data(on_prior(ActNorm(2), shape=(1, 1, 2)), tf.zeros([1, 1, 1, 2]))
+
+
+def test_forward_and_inverse_never_set_it_and_forward_says_so():
+    norm = ActNorm(2, name="mine")
+    with pytest.warns(UserWarning, match=r"'mine' were never initialized.*FlowModel.fit.*initialize_from_data"):
         sample = tf.function(norm.forward)(pixels())
     np.testing.assert_array_equal(sample, pixels())
     np.testing.assert_array_equal(norm.inverse(pixels()), pixels())

@@ -44,6 +44,19 @@ MISTAKES = {
         for method, ndims in METHODS.items()
     },
     "rank too low for a coupling": (lambda _: coupling(twice).forward(X[0, 0]), ValueError, r"\(4, 1\)", "H, W, C"),
+    "shift of all channels alone": (
+        lambda _: nvp.AffineCoupling(nvp.ChannelHalves(), tf.identity)(tf.ones([2, 4, 4, 2])),
+        ValueError,
+        r"`conditioner` answered with shape \(2, 4, 4, 2\)",
+        "its last axis must be 4 \\(shift, then log-scale\\)",
+    ),
+    "mixing in bfloat16": (
+        lambda _: nvp.ChannelMixing(4, dtype=tf.bfloat16),
+        TypeError,
+        "`dtype`=tf.bfloat16",
+        "tf.float32 or tf.float64",
+        "networks may compute in a narrower type",
+    ),
     "odd height to squeeze": (lambda _: nvp.Squeeze()(X[:, :3]), ValueError, r"\(2, 3, 4, 1\)", "even", "resize"),
     "squeezed channels": (lambda _: nvp.Squeeze().inverse(X), ValueError, r"\(2, 4, 4, 1\)", "multiple of 4", "check"),
     "odd event to squeeze": (

@@ -12,6 +12,12 @@ MISTAKES = {
         "`channels`=1",
         "at least 2.*squeeze",
     ),
+    "conditioning of length 0": (
+        lambda _: nvp.ZeroNetwork(nvp.ChannelHalves(), 4, conditioning_size=0),
+        ValueError,
+        "`conditioning_size`=0",
+        "at least 1",
+    ),
     "network without a mask": (lambda _: nvp.CouplingNetwork(None, 1, 2, 0), TypeError, "`mask`=None", "Checkerboard"),
 }
 

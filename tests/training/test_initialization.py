@@ -7,6 +7,7 @@ import tf_keras
 
 from tests.models import SHAPE, compiled, images, on_prior
 from tfp_realnvp import ActNorm, GlowImage, initialize_from_data
+from tfp_realnvp.training import initialization
 
 
 def glow(**options):
@@ -60,6 +61,20 @@ def test_fit_starts_every_norm_from_the_first_batch(form):
     assert len(history.history["loss"]) == 1
 
 
+@pytest.mark.parametrize("convert", [np.asarray, tf.constant])
+@pytest.mark.parametrize("count", [5, 13, 40])
+def test_it_starts_from_rows_of_the_whole_array(count, convert):
+    x, y = convert(np.arange(count)), convert(np.arange(count) + 100)
+    same, (rows, conditioning) = initialization.first_batch(x, y, 8, validation_split=0.2)
+    assert same is x
+    rows = np.asarray(rows)
+    trained = int(0.8 * count)
+    assert len(rows) == len(set(rows)) == min(8, trained)
+    assert rows.min() == 0
+    assert trained - trained // len(rows) - 1 <= rows.max() < trained
+    np.testing.assert_array_equal(conditioning, rows + 100)
+
+
 def test_it_may_start_before_fit():
     model = frozen(glow(), averaging=0.5)
     model.initialize_from_data(images(8, seed=3))
@@ -107,6 +122,23 @@ def test_conditioning_reaches_the_start():
     distribution = glow(conditioning_size=3)
     frozen(distribution).fit(images(8), np.eye(3, dtype=np.float32)[np.arange(8) % 3], verbose=0)
     assert all(norm.initialized for norm in norms(distribution))
+
+
+@pytest.mark.parametrize(
+    ("batch", "error", "message"),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32) + 0.5, ValueError, "`images`.*whole numbers"),
+        (np.full((2, 4, 4, 1), 256), ValueError, "`images`.*256"),
+        (np.zeros((2, 6, 4, 1), np.uint8), ValueError, r"`images` has shape \(2, 6, 4, 1\)"),
+        (tf.data.Dataset.from_tensors(images(2)), TypeError, r"`images`=.*one batch, e.g. `next\(iter\(dataset\)\)`"),
+    ],
+    ids=["scaled", "levels", "shape", "dataset"],
+)
+def test_mistakes_of_a_model(batch, error, message):
+    model = frozen(glow())
+    with pytest.raises(error, match=message):
+        model.initialize_from_data(batch)
+    assert not any(norm.initialized for norm in norms(model.distribution))
 
 
 @pytest.mark.parametrize(

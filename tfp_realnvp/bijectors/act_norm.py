@@ -1,6 +1,7 @@
 """A scale and a shift per channel that start from data: activation normalisation."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -8,7 +9,6 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.image_bijector import ImageBijector, ValueAndLogDet, image_log_det
 from tfp_realnvp.checks import check_channels, check_float_type, check_int
 from tfp_realnvp.runtime.ambient import ambient
-from tfp_realnvp.runtime.running_statistics import RunningStatistics
 from tfp_realnvp.runtime.variables import late_variable
 
 _EPSILON = 1e-6  # A channel that is constant over the batch gets a finite scale.
@@ -21,10 +21,10 @@ class ActNorm(ImageBijector):
         forward:  y = x * exp(-log_scale) - bias
         log |det dx/dy| = H * W * sum(log_scale) = -log |det dy/dx|
 
-    Both are learned, and are 0 until `initialize_from_data` sets them so that `inverse` gives each channel mean 0 and
-    variance 1 over a batch. `FlowModel.fit` calls it before the first step. Unlike TFP's `tfb.Glow`, neither `forward`
-    nor `inverse` ever sets them, so that replicas start alike and a first sample changes nothing. `forward` warns while
-    they have not been set.
+    Both are learned, and are 0 until `initialize_from_data` sets them so that `inverse`, or `forward` in a
+    `tfb.Invert`, gives each channel mean 0 and variance 1 over a batch. `FlowModel.fit` calls it before the first step.
+    Unlike TFP's `tfb.Glow`, neither `forward` nor `inverse` ever sets them, so that replicas start alike and a first
+    sample changes nothing. `forward` warns while they have not been set.
 
     >>> norm = ActNorm(channels=1)
     >>> images = tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[1, 1, 1]), norm)
@@ -79,29 +79,46 @@ class ActNorm(ImageBijector):
         self._flag.assign(True)
 
     def _forward_and_log_det(self, x: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
-        self._warn_if_not_initialized()
-        log_scale = tf.convert_to_tensor(self.log_scale)
-        return x * tf.exp(-log_scale) - self.bias, -image_log_det(log_scale, x)
+        def start(mean: tf.Tensor, log_deviation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return mean * tf.exp(-log_deviation), log_deviation
+
+        if not self._starts_now():
+            self._warn_if_not_initialized()
+        bias, log_scale = self._bias_and_log_scale(x, start)
+        return x * tf.exp(-log_scale) - bias, -image_log_det(log_scale, x)
 
     def _inverse_and_log_det(self, y: tf.Tensor, **keywords: Any) -> ValueAndLogDet:
-        bias, log_scale = self._bias_and_log_scale(y)
+        def start(mean: tf.Tensor, log_deviation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return -mean, -log_deviation
+
+        bias, log_scale = self._bias_and_log_scale(y, start)
         return (y + bias) * tf.exp(log_scale), image_log_det(log_scale, y)
 
-    def _bias_and_log_scale(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _starts_now(self) -> bool:
         record = ambient().initializations
-        if record is None or self not in record:
+        return record is not None and self in record
+
+    def _bias_and_log_scale(self, images: tf.Tensor, start: Callable) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns both variables, or what they start from: `start` of the channels' mean and log-deviation."""
+        if not self._starts_now():
             return tf.convert_to_tensor(self.bias), tf.convert_to_tensor(self.log_scale)
-        mean, variance = RunningStatistics.of_batch(tf.reshape(y, [-1, y.shape[-1]]))
-        record[self] = -mean, -0.5 * tf.math.log(variance + _EPSILON)
-        return record[self]
+        if images.shape[:-1].num_elements() < 2:
+            raise ValueError(
+                f"`pixels`: {self.name!r} gets a batch of shape {images.shape}, in which a channel has one value and so "
+                "no variance to start from: give it more images."
+            )
+        mean, variance = tf.nn.moments(images, list(range(images.shape.rank - 1)))
+        values = start(mean, 0.5 * tf.math.log(variance + _EPSILON))
+        ambient().initializations[self] = values
+        return values
 
     def _warn_if_not_initialized(self) -> None:
         with tf.init_scope():  # Out of a graph, if this is traced.
             if tf.executing_eagerly() and not self.initialized:
                 warnings.warn(
-                    "this flow's `ActNorm`s were never initialized from data, so that samples have the scale of no "
-                    "image: train it by `FlowModel.fit`, call `initialize_from_data` before a training loop of your "
-                    "own, or load weights.",
+                    f"the `ActNorm`s of {self.name.split('/')[0]!r} were never initialized from data, so that samples "
+                    "have the scale of no image: train it by `FlowModel.fit`, call `initialize_from_data` before a "
+                    "training loop of your own, or load weights.",
                     stacklevel=2,
                 )
 

@@ -62,10 +62,10 @@ class AffineCoupling(ImageBijector):
 
         Args:
           mask: callable `mask(event_shape, dtype)` or array that broadcasts against [H, W, C]; 1 conditions.
-          conditioner: callable from [N, H, W, C] to [N, H, W, 2C], shift first (C channels if `additive`); with
-            `ChannelHalves` it may answer for the channels that change alone. Batches of another shape are flattened
-            for it. It gets `training` and `conditioning` if its parameters name them, see
-            `tfp_realnvp.keywords`.
+          conditioner: callable from [N, H, W, C] to [N, H, W, 2C], shift first (C channels if `additive`). With
+            `ChannelHalves` it may answer for the channels that change alone, if its attribute `num_answers` says that
+            these are all that it answers with. Batches of another shape are flattened for it. It gets `training` and
+            `conditioning` if its parameters name them, see `tfp_realnvp.keywords`.
           shift_first: Python bool, the order of shift and scale.
           additive: Python bool; shift only (volume-preserving, as in NICE).
           gain: float, start of the learned scalar on tanh; the released program starts at 0 for checkerboard and at 1
@@ -196,12 +196,12 @@ class AffineCoupling(ImageBijector):
                 f"{self.name}: `conditioner` answered with {type(result).__name__}: must be one tensor [N, H, W, "
                 f"{most}]; concatenate shift and log-scale on the last axis."
             )
-        sizes = sorted({most, answers * self._parts(x)[1].shape[-1]})
-        size = most if result.shape.rank is None or result.shape[-1] is None else result.shape[-1]
-        if size not in sizes or not result.shape.is_compatible_with([*flat.shape[:-1], size]):
+        short = answers * self._parts(x)[1].shape[-1]
+        size = short if getattr(self.conditioner, "num_answers", most) == short else most
+        if not result.shape.is_compatible_with([*flat.shape[:-1], size]):
             raise ValueError(
                 f"{self.name}: `conditioner` answered with shape {result.shape}; for images of shape {flat.shape} it "
-                f"must keep all axes but the last, and its last axis must be {' or '.join(map(str, sizes))} "
+                f"must keep all axes but the last, and its last axis must be {size} "
                 f"({'shift' if self.additive else 'shift, then log-scale'})."
             )
         result = tf.reshape(result, tf.concat([batch, tf.shape(x)[-3:-1], [size]], 0))

@@ -56,6 +56,11 @@ class ChannelMixing(ImageBijector):
         parameters = dict(locals())
         check_int("channels", channels, 1, meaning="the number of image channels C")
         check_float_type("dtype", dtype)
+        if tf.as_dtype(dtype).size < 4:
+            raise TypeError(
+                f"`dtype`={dtype!r}: must be tf.float32 or tf.float64, in which TensorFlow factors and solves; networks "
+                "may compute in a narrower type."
+            )
 
         @functools.cache
         def factors() -> tuple[tf.Tensor, tf.Tensor]:

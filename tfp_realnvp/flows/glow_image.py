@@ -21,9 +21,10 @@ from tfp_realnvp.networks.zero_network import ZeroNetwork
 class GlowImage(ImageFlow):
     """A flow between latents and pixels, both [..., H, W, C], whose couplings all work on squeezed images.
 
-        level(i)    = squeeze -> steps -> SplitPrior -> FactorOut(level(i + 1)) -> unsqueeze
+        level(i)    = squeeze -> steps -> split prior -> FactorOut(level(i + 1)) -> unsqueeze
         level(last) = squeeze -> steps -> unsqueeze
-        step        = ActNorm -> ChannelMixing -> AffineCoupling of one half of the channels
+        step        = ActNorm -> ChannelMixing -> AffineCoupling of one half of the channels by a PlainNetwork
+        split prior = AffineCoupling by a ZeroNetwork: what is factored out gets mean and log-scale from what is kept
         inverse:  latents = level(0).inverse(PixelLogit.inverse(pixels))
         forward:  pixels = PixelLogit.forward(level(0).forward(latents))
         log |det| of either = the sum of its parts'
@@ -33,8 +34,8 @@ class GlowImage(ImageFlow):
     `ActNorm`s start from data, see `initialize_from_data`, which `FlowModel.fit` calls. Height and width are those of
     each call, and must be divisible by 2 ** num_scales.
 
-    Every method takes the keywords `training`, which changes nothing here, and `conditioning`, see `RealNVPImage`; it
-    also says where samples and densities outside of [0, levels) come from.
+    Every method takes the keywords `training`, which changes nothing here, and `conditioning`. The docstring of
+    `RealNVPImage` says what these mean, and why samples may lie outside of [0, levels).
 
     >>> flow = GlowImage(channels=3, num_scales=2, depth=2, width=8)
     >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[8, 8, 3])

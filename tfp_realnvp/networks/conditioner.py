@@ -7,6 +7,7 @@ import tensorflow as tf
 from tfp_realnvp.bijectors.masks import ChannelHalves, Checkerboard
 from tfp_realnvp.checks import check_channels, check_int
 from tfp_realnvp.keywords import Conditioning, check_conditioning
+from tfp_realnvp.networks.options import check_conditioning_size
 
 
 class Conditioner(tf.Module):
@@ -16,6 +17,10 @@ class Conditioner(tf.Module):
     shapes. A subclass writes the hook that maps one to the other:
 
         _answer(channels that condition, training, update_statistics, conditioning) -> outputs * channels that change
+
+    Attributes:
+      num_inputs: the number of channels that condition.
+      num_answers: outputs * the number of channels that change, by which `AffineCoupling` knows what the answers are.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class Conditioner(tf.Module):
             raise TypeError(f"`mask`={mask!r}: must be a `Checkerboard()` or `ChannelHalves()`, an instance.")
         check_int("channels", channels, 1, meaning="the number of image channels C")
         check_int("outputs", outputs, 1, meaning="the answers per channel")
+        check_conditioning_size(conditioning_size)
         self.mask = mask
         self.channels = channels
         self.outputs = outputs

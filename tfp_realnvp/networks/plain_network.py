@@ -9,7 +9,7 @@ from tfp_realnvp.checks import check_bool, check_float_type, check_int
 from tfp_realnvp.networks.conditioner import Conditioner
 from tfp_realnvp.networks.conditioning_bias import ConditioningBias
 from tfp_realnvp.networks.convolution import Convolution
-from tfp_realnvp.networks.options import check_compute_dtype, check_conditioning_size
+from tfp_realnvp.networks.options import check_compute_dtype
 from tfp_realnvp.runtime.recomputation import recomputed
 
 _LARGEST_INPUT = 5.0
@@ -60,7 +60,6 @@ class PlainNetwork(Conditioner):
         Raises:
           ValueError, TypeError: for an argument out of range or of another type.
         """
-        check_conditioning_size(conditioning_size)
         super().__init__(mask, channels, outputs=outputs, conditioning_size=conditioning_size, name=name)
         check_int("width", width, 1, meaning="the channels of hidden layers, e.g. 64")
         check_int("residual_blocks", residual_blocks, 0, meaning="the blocks of each network, e.g. 1")

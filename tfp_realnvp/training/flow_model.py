@@ -71,6 +71,8 @@ class FlowModel(DensityModel):
     ) -> tf_keras.callbacks.History:
         """As in Keras; images are checked first, and a step that is not finite raises `FloatingPointError`.
 
+        Layers that start from data, and have yet to, start from the first batch: see `initialize_from_data`.
+
         Args:
           x: images [N, H, W, C], or a dataset of images or of pairs (images, conditioning).
           y: conditioning [N, K] or None.
@@ -159,15 +161,19 @@ class FlowModel(DensityModel):
     def initialize_from_data(self, images: Any, conditioning: Any = None) -> None:
         """Starts the layers that start from data and have yet to, and averages of weights after them.
 
-        `fit` does so by itself with its first batch; this is for those who want samples before.
+        `fit` does so by itself with its first batch; this is for those who want samples before. The function of this
+        name leaves averages as they are, so call this method where there is a model.
 
         Args:
-          images: as for `fit`, one batch for all replicas.
+          images: array or tensor [N, H, W, C] of images as `fit` takes them, one batch for all replicas.
           conditioning: numbers [N, K] or None.
 
         Raises:
           FloatingPointError, TypeError, ValueError, RuntimeError: see the function of this name.
         """
+        self._check_images("images", images, conditioning)
+        if not hasattr(images, "shape"):
+            raise TypeError(f"`images`={images!r}: must be an array or tensor, one batch, e.g. `next(iter(dataset))`.")
         if not uninitialized(self.distribution):
             return
         with self.distribute_strategy.scope():

@@ -33,7 +33,7 @@ def initialize_from_data(
     that were set, or loaded, stay as they are: a second call does nothing. `FlowModel.fit` calls it with its first
     batch; before a training loop of your own, call it yourself, and begin averages of weights after it. Under a
     `tf.distribute` strategy, call it outside of the replicas, with a batch for all of them: every replica gets the
-    same values.
+    same values. Of several workers, all call it, each with its own batch: the pass is over all of these together.
 
     >>> flow = Composition([ActNorm(channels=1), tfb.Scale(2.0), ActNorm(channels=1, name="second")], name="flow")
     >>> images = tfd.TransformedDistribution(tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=[1, 1, 1]), flow)
@@ -58,7 +58,7 @@ def initialize_from_data(
     if not tf.executing_eagerly() or in_several_replicas():
         raise RuntimeError("`initialize_from_data` was called within `tf.function` or a replica: call it before them.")
     check_input_type("pixels", pixels, None)
-    pixels = tf.cast(pixels, distribution.dtype)
+    pixels = tf.identity(tf.cast(pixels, distribution.dtype))  # A new tensor, which TFP's cache can't know.
     expected = tf.TensorShape([None, *distribution.event_shape])
     if not pixels.shape.is_compatible_with(expected) or not len(pixels):
         raise ValueError(
@@ -67,6 +67,10 @@ def initialize_from_data(
     found: dict[ActNorm, Any] = dict.fromkeys(uninitialized(distribution))
     if not found:
         return
+    strategy = tf.distribute.get_strategy()
+    if strategy.cluster_resolver is not None:
+        conditioning = None if conditioning is None else tf.convert_to_tensor(conditioning)
+        pixels, conditioning = _gathered(strategy, (pixels, conditioning))
     with within(dataclasses.replace(ambient(), initializations=found)):
         image_log_prob(distribution, pixels, training=False, conditioning=conditioning)
     for layer, values in found.items():
@@ -94,8 +98,8 @@ def first_batch(x: Any, y: Any, batch_size: int | None, validation_split: float)
     if hasattr(x, "shape"):
         size = batch_size or _KERAS_BATCH_SIZE
         count = max(1, int(len(x) * (1 - validation_split)))  # Keras validates on the last ones.
-        rows = slice(0, count, max(1, count // size))  # Spread, since images may be sorted.
-        return x, (x[rows][:size], None if y is None else y[rows][:size])
+        rows = np.arange(min(size, count)) * count // min(size, count)  # Spread, since images may be sorted.
+        return x, (_rows(x, rows), None if y is None else _rows(y, rows))
     if isinstance(x, tf_keras.utils.Sequence):
         return x, unpack(x[0])[:2]
     iterator = iter(x)
@@ -103,8 +107,22 @@ def first_batch(x: Any, y: Any, batch_size: int | None, validation_split: float)
     if data is None:
         raise ValueError("`x` has no batch: it needs at least one, with images.")
     if isinstance(x, tf.distribute.DistributedDataset):
-        strategy = tf.distribute.get_strategy()
-        # A strategy gathers no integers of 8 bits.
-        data = strategy.run(lambda d: tf.nest.map_structure(lambda v: tf.cast(v, tf.float32), d), args=(data,))
-        data = tf.nest.map_structure(lambda part: strategy.gather(part, axis=0), data)
+        data = _gathered(tf.distribute.get_strategy(), data)
     return itertools.chain([data], iterator) if iterator is x else x, unpack(data)[:2]
+
+
+def _rows(array: Any, rows: np.ndarray) -> Any:
+    return tf.gather(array, rows) if tf.is_tensor(array) else array[rows]
+
+
+def _gathered(strategy: tf.distribute.Strategy, data: Any) -> Any:
+    """Returns what all replicas have of a structure of tensors and None, one replica's after the other's."""
+
+    @tf.function  # A strategy for TPUs runs nothing else.
+    def floats(data: Any) -> Any:
+        return [tf.cast(part, tf.float32) if part.dtype == tf.uint8 else part for part in data]  # It gathers no uint8.
+
+    flat = tf.nest.flatten(data)
+    parts = [part for part in flat if part is not None]
+    whole = iter([strategy.gather(part, axis=0) for part in strategy.run(floats, args=(parts,))])
+    return tf.nest.pack_sequence_as(data, [None if part is None else next(whole) for part in flat])
