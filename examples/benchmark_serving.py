@@ -185,7 +185,7 @@ def report(figures):
 def main(argv):
     command_lib.begin(argv)
     with command_lib.errors_in_one_line("stopped; no measurement was finished"):
-        figures = measure(experiment.open_run(FLAGS.run, FLAGS.data_dir, FLAGS.config), FLAGS.batch_size, FLAGS.seconds)
+        figures = measure(experiment.open_run(FLAGS.run, **config_flag.of_run()), FLAGS.batch_size, FLAGS.seconds)
         if FLAGS.json:
             pathlib.Path(FLAGS.json).write_text(json.dumps(figures, indent=1) + "\n")
     print(report(figures))

@@ -17,6 +17,7 @@ from examples.data.image_data import check_int
 
 _FILE_ENDING = ".py"
 OPTIMIZERS = ("adam", "muon")
+_MOST_SCALES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,6 +155,10 @@ class Config:
                 raise ValueError(f"`{name}`={value!r}: must be a finite number above 0, e.g. {example}.")
         if self.optimizer not in OPTIMIZERS:
             raise ValueError(f"`optimizer`={self.optimizer!r}: must be one of {', '.join(OPTIMIZERS)}.")
+        if isinstance(self.flow.num_scales, int) and self.flow.num_scales > _MOST_SCALES:
+            raise ValueError(
+                f"`num_scales`={self.flow.num_scales}: must be at most {_MOST_SCALES}; each scale halves the images."
+            )
         check_int("warmup_steps", self.warmup_steps, 0, meaning="see `examples.config.Config`")
         if self.warmup_steps and (self.warmup_steps >= self.steps or not self.cosine_decay):
             raise ValueError(

@@ -56,7 +56,7 @@ def define(default, meaning):
 
 
 def define_run(several=None):
-    """Defines the flags by which a command opens a run, see `examples.experiment.open_run`.
+    """Defines the flags by which a command opens a run: `open_run(directory, **of_run())`.
 
     Args:
       several: str, for what --run may be given more than once; None if it is given once, and must be.
@@ -67,7 +67,17 @@ def define_run(several=None):
     else:
         command.define_path("run", f"{meaning}.", required=True)
     command.define_path("config", "File of the config, for a run whose config is a file of your own.")
-    command.define_path("data_dir", "Directory of prepared TFDS data sets. Default: that of the training.", remote=True)
+    default = "Default: that of the training"
+    command.define_path(
+        "data_dir", f"Directory of prepared TFDS data sets. {default}; of an export, TFDS's.", remote=True
+    )
+    command.define_path("folder", f"Directory of pictures, for --config=folder. {default}; an export has none.")
+
+
+def of_run():
+    """Returns what the flags of `define_run` say beside --run, as keywords of `examples.experiment.open_run`."""
+    values = flags.FLAGS
+    return {"data_dir": values.data_dir, "folder": values.folder, "config_file": values.config}
 
 
 def name():

@@ -44,7 +44,7 @@ def _csv_text(per_image):
 
 def _evaluate():
     """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
-    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir, FLAGS.config)
+    opened = experiment.open_run(FLAGS.run, **config_flag.of_run())
     run_lib.check_writable("run", FLAGS.run)
     try:
         result, per_image = evaluation.evaluate(

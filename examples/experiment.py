@@ -11,7 +11,7 @@ from examples import checkpoints, exported_run, initial_weights
 from examples import config as config_lib
 from examples import run as run_lib
 from examples.data import ImageData
-from examples.models import build_model, form_of, step_of
+from examples.models import build_model, check_distribution, form_of, step_of
 from examples.settings import Settings, config_of
 from examples.versions import versions
 from tfp_realnvp import FlowModel, load_flow
@@ -86,18 +86,18 @@ def open_experiment(settings, config, directory, strategy=None):
     return Experiment(settings, config, images, model, run, manager, changed_versions)
 
 
-def open_run(directory, data_dir=None, config_file=None):
+def open_run(directory, *, data_dir=None, folder=None, config_file=None):
     """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint.
 
     Args:
       directory: str or path, directory of the run, or of its export.
-      data_dir: where the data are now; None if they are where they were in training.
+      data_dir, folder: see `Sources`, where the data are now; None if they are where they were in training.
       config_file: path of the config's file, for a run whose config is the user's own; see `config_of`.
     """
     exported = exported_run.find(directory)
     settings = exported.settings if exported else Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
-    sources = settings.sources if data_dir is None else dataclasses.replace(settings.sources, data_dir=data_dir)
-    settings = dataclasses.replace(settings, sources=sources)
+    moved = {name: path for name, path in (("data_dir", data_dir), ("folder", folder)) if path is not None}
+    settings = dataclasses.replace(settings, sources=dataclasses.replace(settings.sources, **moved))
     config = config_of(settings, config_file)
     if exported:
         return _open_export(exported, settings, config, directory)
@@ -116,7 +116,13 @@ def _open_export(exported, settings, config, directory):
     images = _load(settings, config)
     identity = _identity(settings, config, images)
     checkpoints.check_identity(f"export {directory}", exported.identity, identity, "name the data that it was made of")
-    model = FlowModel(load_flow(directory), levels=images.levels, dequantize=images.whole, seed=settings.seed)
+    distribution = load_flow(directory)
+    try:
+        check_distribution(distribution, config, form_of(images))
+        model = FlowModel(distribution, levels=images.levels, dequantize=images.whole, seed=settings.seed)
+        model.check_finite()
+    except ValueError as error:
+        raise ValueError(f"`run`={directory}: {error}") from error
     run = run_lib.Run(pathlib.Path(directory), identity)
     return Experiment(settings, config, images, model, run, None, exported=exported)
 

@@ -15,26 +15,17 @@ from absl import flags
 
 from examples import command as command_lib
 from examples import config_flag, experiment, exporting, model_card
-from examples import run as run_lib
 
 FLAGS = flags.FLAGS
 config_flag.define_run()
 command_lib.define_path("directory", "Directory of the versions of the model. Default: export/ of the run.")
 
 
-def _check_directory(directory):
-    """Raises OSError if nothing can be written to the directory; creates nothing."""
-    nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"`directory`={directory}: {nearest} is a file; name a directory for the model.")
-    run_lib.check_writable("directory", directory, nearest)
-
-
 def _export():
     """Exports what the flags name; returns a report for the terminal."""
     directory = pathlib.Path(FLAGS.directory or pathlib.Path(FLAGS.run) / "export")
-    opened = experiment.open_run(FLAGS.run, FLAGS.data_dir, FLAGS.config)
-    _check_directory(directory)
+    opened = experiment.open_run(FLAGS.run, **config_flag.of_run())
+    exporting.check_directory(directory)
     command = f"python -m examples.export {shlex.join(sys.argv[1:])}"
     card = model_card.model_card(opened, FLAGS.run, command)
     print(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import pathlib
 from typing import Any
 
@@ -18,7 +19,8 @@ class ExportedRun:
     """The record DIRECTORY/N/run.json beside the weights.
 
     Attributes:
-      settings: `Settings` of the run, without the paths of the machine that trained it.
+      settings: `Settings` of the run, without paths: those of the machine that trained it are not written, and those
+        that somebody has written are not read.
       identity: dict, see `examples.run.Run`.
       step: int, the training steps that were taken.
       seconds: float, how long they took.
@@ -50,11 +52,13 @@ class ExportedRun:
 
 
 def find(directory):
-    """Returns the `ExportedRun` of the newest version in a directory of exports; None if the directory holds no export.
+    """Returns the `ExportedRun` of the newest version in a directory of exports; None if that is none, or a run's own.
 
     Raises:
       ValueError: if its record is damaged, or missing.
     """
+    if (pathlib.Path(directory) / run_lib.SETTINGS).exists():
+        return None
     folders = [path for path in pathlib.Path(directory).glob("*/") if path.name.isdecimal()]
     if not folders:
         return None
@@ -62,10 +66,14 @@ def find(directory):
     try:
         fields = json_files.read(path)
         settings = Settings.from_fields(fields["settings"])
-        record = ExportedRun(**{**fields, "settings": settings})
-        if not isinstance(record.identity, dict) or type(record.step) is not int:
+        sources = dataclasses.replace(settings.sources, data_dir=None, folder=None)
+        record = ExportedRun(**{**fields, "settings": dataclasses.replace(settings, sources=sources)})
+        if not isinstance(record.identity, dict) or type(record.step) is not int or record.step < 0:
             raise TypeError("its identity or step is of another type")
-        return dataclasses.replace(record, seconds=float(record.seconds))
+        record = dataclasses.replace(record, seconds=float(record.seconds))
+        if not 0 <= record.seconds < math.inf:
+            raise ValueError(f"its seconds are {record.seconds}")
+        return record
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(
             f"`run`={directory}: {path} is missing, damaged, or of another version of this project ({error}); export "

@@ -4,6 +4,7 @@ import pathlib
 
 from tensorflow.core.protobuf import saved_model_pb2
 
+from examples import run as run_lib
 from examples.exported_run import ExportedRun
 from tfp_realnvp import save_flow
 
@@ -26,6 +27,18 @@ def export(opened, directory, card):
         folder = pathlib.Path(save_flow(opened.model.distribution, directory, **options))
     ExportedRun.of(opened).write(folder)
     return folder
+
+
+def check_directory(directory):
+    """Raises OSError or ValueError if the directory can't take an export; creates nothing."""
+    if (directory / run_lib.SETTINGS).exists():
+        raise ValueError(
+            f"`directory`={directory}: is the directory of a run; name another, e.g. {directory / 'export'}."
+        )
+    nearest = next(d for d in (directory, *directory.absolute().parents) if d.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"`directory`={directory}: {nearest} is a file; name a directory for the model.")
+    run_lib.check_writable("directory", directory, nearest)
 
 
 def signatures(folder):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from examples import checkpoints, exported_run
 from examples import config as config_lib
 from examples import run as run_lib
-from examples.models import Form, build_model
+from examples.models import Form, build_model, check_distribution
 from examples.settings import Settings, Source
 from tfp_realnvp import FlowModel, load_flow
 
@@ -72,6 +72,7 @@ def assign(model, source, config, form):
         _check_fits(source.run, (their_config, their_form), (config, form))
         if exported:
             other = FlowModel(load_flow(directory), levels=form.levels)
+            check_distribution(other.distribution, their_config, their_form)
         else:
             other = build_model(their_config, their_form, settings.seed)
             tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched().expect_partial()
@@ -91,6 +92,9 @@ def assign(model, source, config, form):
 
 def _check_fits(run, theirs, ours):
     """Raises ValueError unless the pairs (`Config`, `Form`) lead to the same function of the same variables."""
+    kinds = [type(config.flow).__name__ for config, _ in (theirs, ours)]
+    if len(set(kinds)) == 2:
+        raise ValueError(f"its flow is a {kinds[0]}, that of this config a {kinds[1]}")
     there, here = ({**form._asdict(), **_arguments(config)} for config, form in (theirs, ours))
     differing = [f"{name} {there[name]!r} there, {here[name]!r} now" for name in there if there[name] != here[name]]
     if differing:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
@@ -52,6 +53,29 @@ def build_distribution(config, form, flow_class=None):
     )
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=form.image_shape)
     return tfd.TransformedDistribution(prior, flow, name="images")
+
+
+def check_distribution(distribution, config, form):
+    """Raises ValueError unless a distribution from a file is what `build_distribution` returns, but for its weights."""
+    flow = getattr(distribution, "bijector", None)
+    expected = {
+        "flow": _FLOWS[type(config.flow)].__name__,
+        "image_shape": list(form.image_shape),
+        "levels": form.levels,
+        "conditioning_size": len(form.conditioning) or None,
+        **config.values["flow"],
+    }
+    found = {**getattr(flow, "parameters", {}), "flow": type(flow).__name__}
+    found["image_shape"] = list(distribution.event_shape)
+    if found.get("compute_dtype") is not None:
+        found["compute_dtype"] = tf.as_dtype(found["compute_dtype"]).name
+    differing = [
+        f"{name} {found.get(name)!r} there, {value!r} here"
+        for name, value in expected.items()
+        if found.get(name) != value
+    ]
+    if differing:
+        raise ValueError(f"its flow is not that of its record ({'; '.join(differing)}); export the run once more.")
 
 
 def build_model_of(distribution, config, form, seed, optimizer_class=None):

@@ -65,8 +65,9 @@ class Settings:
                 "init_from": None if source is None else Source(**source),
             }
         )
-        if not isinstance(settings.config, str):
-            raise TypeError(f"`config`={settings.config!r}: must be text")
+        for name in ("config", "command"):
+            if not isinstance(getattr(settings, name), str):
+                raise TypeError(f"`{name}`={getattr(settings, name)!r}: must be text")
         config_lib.from_values(settings.values)
         return settings
 

@@ -53,7 +53,7 @@ def make(name, runs, directory=None):
         return gallery.make(runs, directory), directory
     if len(runs) != 1:
         raise ValueError(f"`run`={runs}: figure {name!r} is made from one run; name one, --run=DIR.")
-    opened = experiment.open_run(runs[0], FLAGS.data_dir, FLAGS.config)
+    opened = experiment.open_run(runs[0], **config_flag.of_run())
     directory = pathlib.Path(directory or opened.run.directory / "figures")
     with opened.model.evaluation_weights():
         figure = figure_lib.Figure(name, opened, directory, FLAGS.seed, FLAGS.temperature, FLAGS.batch_statistics)

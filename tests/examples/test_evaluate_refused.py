@@ -148,8 +148,8 @@ def test_refused_flag(arguments, message, run, commands):
 UNROUNDED = """
 open_run = experiment.open_run
 
-def unrounded(*arguments):
-    opened = open_run(*arguments)
+def unrounded(*arguments, **moved):
+    opened = open_run(*arguments, **moved)
     return dataclasses.replace(opened, images=dataclasses.replace(opened.images, whole=False))
 
 patch.setattr(experiment, "open_run", unrounded)

@@ -20,10 +20,11 @@ from absl.testing import flagsaver
 from examples import config as config_lib
 from examples import config_flag, exporting
 from examples import train as program
+from examples.configs import cifar10_plus_gpu
 from examples.models import Form, build_model, count_parameters
 from examples.settings import Settings
 from tests.examples.commands import ROOT, finished, opened, result, run_python
-from tests.examples.training_runs import TWO_INTERVALS, run_apart, run_here, tensors
+from tests.examples.training_runs import TWO_INTERVALS, assert_same_end, run_apart, run_here, tensors
 from tests.time_limits import HANG_SECONDS
 from tfp_realnvp import GlowImage, RealNVPImage
 
@@ -214,8 +215,9 @@ def test_a_run_that_began_with_others_weights_resumes_without_them(began, comman
         (["--config.flow.preset=paper"], "config.flow.preset 'released' there, 'paper' now"),
         (["--conditional"], "conditioning () there, ('0', '1', "),
         (["--config=photo_patches", "--config.flow.num_scales=1"], "image_shape (8, 8, 1) there, (32, 32, 3) now"),
+        (["--config=digits_plus"], "its flow is a Flow, that of this config a Glow. Name another run"),
     ],
-    ids=["missing", "width", "preset", "conditional", "data"],
+    ids=["missing", "width", "preset", "conditional", "data", "kind"],
 )
 def test_weights_that_do_not_fit_are_refused(flags, message, whole, commands, tmp_path):
     done = commands(f"--run_dir={tmp_path / 'run'}", f"--init_from={whole[0]}", *flags)
@@ -258,21 +260,28 @@ def test_own_config_of_the_readme(tmp_path):
     assert f"a config of its user's own, {tmp_path / 'stripes.py'}: name that file, --config=FILE" in refused.stderr
 
 
-def test_a_glow_starts_from_data_before_its_first_sheet(tmp_path, capsys):
+def test_a_glow_starts_from_data_before_its_first_sheet_and_never_again(tmp_path, capsys):
     # A warning of the sheet of step 0, that nothing has started from data, would be an error here.
-    glow = config_lib.Glow(num_scales=2, depth=2, width=4)
-    config = dataclasses.replace(config_lib.get("digits"), flow=glow, optimizer="muon", steps=2, evaluations=1)
-    run_here(config, f"--run_dir={tmp_path / 'run'}")
+    config = dataclasses.replace(
+        config_lib.get("digits_plus"), cosine_decay=False, warmup_steps=0, steps=4, evaluations=2
+    )
+    small = ["--config.flow.depth=2", "--config.flow.width=4", "--config.averaging=0.9"]
+    run_here(config, f"--run_dir={tmp_path / 'run'}", *small)
     assert "test: " in capsys.readouterr().out
     start = tensors(tmp_path / "run" / "checkpoints" / "step-0")
     flags = [value for value in start.values() if value.dtype == bool]
     assert flags
     assert all(flags)
-    assert result(tmp_path / "run")["preset"] == "Glow"
-    assert np.isfinite(result(tmp_path / "run")["bits_per_dim"])
+    found = result(tmp_path / "run")
+    assert (found["preset"], found["values"]["flow"]["depth"]) == ("Glow", 2)
+    assert np.isfinite(found["bits_per_dim"])
+    for evaluations in (1, 2):
+        steps = [f"--config.evaluations={evaluations}", f"--config.steps={2 * evaluations}"]
+        run_here(config, f"--run_dir={tmp_path / 'resumed'}", *small, *steps)
+    assert_same_end(tmp_path / "resumed", tmp_path / "run", step=4)
 
 
 def test_the_large_config_of_glow_builds():
     config = config_lib.get("cifar10_plus_gpu")
     model = build_model(config, Form((32, 32, 3), 256, ()), 0)
-    assert count_parameters(model) > 2e7
+    assert f"{count_parameters(model) / 1e6:.0f} million parameters" in cifar10_plus_gpu.__doc__

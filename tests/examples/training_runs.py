@@ -78,8 +78,8 @@ def tensors(checkpoint):
     return saved
 
 
-def assert_same_end(directory, other):
-    ours, theirs = (tensors(d / "checkpoints" / "step-8") for d in (directory, other))
+def assert_same_end(directory, other, step=8):
+    ours, theirs = (tensors(d / "checkpoints" / f"step-{step}") for d in (directory, other))
     assert ours.keys() == theirs.keys()
     for part in ("model/optimizer/_variables/", "model/averages/averages/", "model/averages/_sources/"):
         assert any(name.startswith(part) for name in ours)

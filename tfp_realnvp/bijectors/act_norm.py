@@ -100,16 +100,17 @@ class ActNorm(ImageBijector):
 
     def _bias_and_log_scale(self, images: tf.Tensor, start: Callable) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns both variables, or what they start from: `start` of the channels' mean and log-deviation."""
-        if not self._starts_now():
+        record = ambient().initializations
+        if record is None or self not in record:
             return tf.convert_to_tensor(self.bias), tf.convert_to_tensor(self.log_scale)
         if images.shape[:-1].num_elements() < 2:
             raise ValueError(
-                f"`pixels`: {self.name!r} gets a batch of shape {images.shape}, in which a channel has one value and so "
+                f"`pixels`: {self.name!r} gets a batch of shape {images.shape}, in which a channel has one value, and "
                 "no variance to start from: give it more images."
             )
         mean, variance = tf.nn.moments(images, list(range(images.shape.rank - 1)))
         values = start(mean, 0.5 * tf.math.log(variance + _EPSILON))
-        ambient().initializations[self] = values
+        record[self] = values
         return values
 
     def _warn_if_not_initialized(self) -> None:

@@ -58,8 +58,8 @@ class ChannelMixing(ImageBijector):
         check_float_type("dtype", dtype)
         if tf.as_dtype(dtype).size < 4:
             raise TypeError(
-                f"`dtype`={dtype!r}: must be tf.float32 or tf.float64, in which TensorFlow factors and solves; networks "
-                "may compute in a narrower type."
+                f"`dtype`={dtype!r}: must be tf.float32 or tf.float64, which TensorFlow can factor; networks may "
+                "compute in a narrower type."
             )
 
         @functools.cache
