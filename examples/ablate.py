@@ -9,18 +9,16 @@ the machine to yourself.
 """
 
 import dataclasses
-import json
 import pathlib
 import time
 
-import numpy as np
 import tf_keras
 from absl import flags
 
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import data as data_lib
-from examples import run as run_lib
+from examples.ablations import measured
 from examples.ablations import rows as rows_lib
 from examples.models import count_parameters, form_of
 
@@ -38,10 +36,17 @@ command_lib.define_path("out", "Directory for the results. Default: ablations.")
 class _Clock(tf_keras.callbacks.Callback):
     """How long steps take, without the first ones."""
 
+    def on_train_begin(self, logs=None):
+        self._ends = []
+
     def on_train_batch_end(self, batch, logs=None):
-        if batch == _UNTIMED_STEPS - 1:
-            self._began = time.perf_counter()
-        self.seconds = time.perf_counter() - self._began if batch >= _UNTIMED_STEPS else float("nan")
+        self._ends.append((batch, time.perf_counter()))
+
+    @property
+    def seconds_per_step(self):
+        first, began = self._ends[min(_UNTIMED_STEPS, len(self._ends) // 2)]
+        last, ended = self._ends[-1]
+        return (ended - began) / max(1, last - first)
 
 
 class _Bar(tf_keras.callbacks.Callback):
@@ -67,79 +72,45 @@ def _fit(row, config, images, steps, callbacks):
 def measure(row, base, images):
     """Trains a row on `ImageData` for the seconds of the flags; returns a dict for JSON, and bits/dim [images]."""
     config = row.config(base)
+    config.check_images(images)
     clock = _Clock()
     _fit(row, config, images, _UNTIMED_STEPS + _TIMED_STEPS, [clock])
-    step = clock.seconds / _TIMED_STEPS
-    steps = max(2, round(FLAGS.seconds / step))
+    steps = max(2, round(FLAGS.seconds / clock.seconds_per_step))
     config = dataclasses.replace(config, steps=steps, warmup_steps=min(config.warmup_steps, steps // 10))
-    clock = _Clock()
     model = _fit(row, config, images, steps, [clock, _Bar(steps)])
-    test = data_lib.eval_batches(images.test, config.batch_size, config.test_images)
+    test = data_lib.eval_batches(images.test, config.batch_size, None)
     bits = model.predict(test.map(row.prepare), verbose=0)
     return {
-        "what": row.what,
         "bits_per_dim": float(bits.mean()),
-        "seconds_per_step": clock.seconds / max(1, steps - _UNTIMED_STEPS),
+        "seconds_per_step": clock.seconds_per_step,
         "steps": steps,
         "images": steps * config.batch_size,
         "parameters": count_parameters(model),
         "data": images.name,
         "test_images": len(bits),
-        "config": config.values,
     }, bits
-
-
-def table(directory):
-    """Returns the lines of a table of all rows in a directory, the best first."""
-    found = {path.stem: json.loads(path.read_text()) for path in directory.glob("*.json")}
-    per_image = {name: np.load(directory / f"{name}.npy") for name in found}
-    lines = ["| row | bits/dim | difference | s/step | images | parameters |", "|---|---|---|---|---|---|"]
-    for name, row in sorted(found.items(), key=lambda item: item[1]["bits_per_dim"]):
-        difference = ""
-        base = per_image.get(rows_lib.BASE)
-        if name != rows_lib.BASE and base is not None and base.shape == per_image[name].shape:
-            gaps = per_image[name] - base
-            difference = f"{gaps.mean():+.4f} ± {gaps.std() / len(gaps) ** 0.5:.4f}"
-        lines.append(
-            f"| {name}: {row['what']} | {row['bits_per_dim']:.4f} | {difference} | {row['seconds_per_step']:.3f} | "
-            f"{row['images']:,} | {row['parameters']:,} |"
-        )
-    return lines
-
-
-def _check_same(path, given):
-    """Raises ValueError if the row of a file was measured for another config, time or seed."""
-    before = json.loads(path.read_text())["given"]
-    differing = [name for name, value in given.items() if before[name] != value]
-    if differing:
-        raise ValueError(
-            f"`out`={path.parent}: {path.name} was measured with another {' and '.join(differing)}: name another "
-            "directory, or delete it."
-        )
 
 
 def _ablate():
     directory = pathlib.Path(FLAGS.out or "ablations")
     directory.mkdir(parents=True, exist_ok=True)
     base = config_lib.get(FLAGS.config)
-    images = base.load(config_lib.Sources(FLAGS.data_dir))
     given = {"base": base.values, "seconds": FLAGS.seconds, "seed": FLAGS.seed}
-    given = json.loads(json.dumps(given))  # As a file gives it back.
+    found = measured.read(directory, {name: given | {"row": row.values(base)} for name, row in rows_lib.ROWS.items()})
+    images = base.load(config_lib.Sources(FLAGS.data_dir))
     for name in FLAGS.row:
-        path = directory / f"{name}.json"
-        if path.exists():
-            _check_same(path, given)
+        if name in found:
             continue
         row = rows_lib.ROWS[name]
         print(f"{name}: {row.what}", flush=True)
         try:
-            found, bits = measure(row, base, images)
+            values, bits = measure(row, base, images)
         except FloatingPointError as error:
             print(f"  {error}", flush=True)
             continue
-        np.save(directory / f"{name}.npy", bits)
-        run_lib.write(path, json.dumps({**found, "given": given}, indent=1) + "\n")
-    print("\n".join(table(directory)))
+        measured.write(directory, name, values | {"given": given | {"row": row.values(base)}}, bits)
+        found[name] = values, bits
+    print("\n".join(measured.table(found)))
 
 
 def main(argv):

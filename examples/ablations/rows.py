@@ -1,6 +1,7 @@
 """The rows of BUILD.md's table: a config with something more, something less, or something else."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -11,15 +12,27 @@ from examples.ablations import noise, variants
 from examples.models import build_distribution, build_model_of
 
 
+def _of(**changes):
+    """Returns a function from a config to one with other fields; each change is a value, or a function of the old."""
+
+    def change(config):
+        values = {name: new(getattr(config, name)) if callable(new) else new for name, new in changes.items()}
+        return dataclasses.replace(config, **values)
+
+    return change
+
+
+def _flow(**changes):
+    return _of(flow=_of(**changes))
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """What differs from the config.
 
     Attributes:
       what: str, for the table.
-      base: str, name of the config in the place of the command's, or None.
-      fields: dict of fields of the `Config`.
-      flow: dict of fields of its flow.
+      config: function from the command's `Config` to that of the row.
       flow_class: class in the place of `GlowImage`, or None.
       optimizer: class in the place of the config's, or None.
       learned_noise: bool, variational instead of uniform dequantisation.
@@ -27,19 +40,17 @@ class Row:
     """
 
     what: str
-    base: str | None = None
-    fields: dict[str, Any] = dataclasses.field(default_factory=dict)
-    flow: dict[str, Any] = dataclasses.field(default_factory=dict)
+    config: Callable[[config_lib.Config], config_lib.Config] = lambda config: config
     flow_class: Any = None
     optimizer: Any = None
     learned_noise: bool = False
     seed: int = 0
 
-    def config(self, base):
-        """Returns the config of the row, for that of the command."""
-        base = base if self.base is None else config_lib.get(self.base)
-        flow = dataclasses.replace(base.flow, **self.flow)
-        return dataclasses.replace(base, **{"flow": flow, **self.fields})
+    def values(self, base):
+        """Returns all that the row is, for the config of the command: a dict for JSON."""
+        classes = {name: getattr(getattr(self, name), "__name__", None) for name in ("flow_class", "optimizer")}
+        noise_and_seed = {"learned_noise": self.learned_noise, "seed": self.seed}
+        return {"config": self.config(base).values, **classes, **noise_and_seed}
 
     def build(self, config, form, seed):
         """Returns a compiled `FlowModel` with new weights, for a config that `config` returned."""
@@ -56,7 +67,7 @@ class Row:
 
 
 BASE = "base"
-_ADAM = {"optimizer": "adam", "batch_size": 64, "learning_rate": 1e-2, "clip_norm": 100.0, "warmup_steps": 0}
+_MUON = _of(optimizer="muon", batch_size=32, learning_rate=2e-3, clip_norm=2000.0, warmup_steps=200)
 ROWS = {
     BASE: Row("the config"),
     "seed": Row("the config, another seed", seed=1),
@@ -66,17 +77,20 @@ ROWS = {
     "gated": Row("blocks with gates", flow_class=variants.Gated),
     "normalised": Row("blocks with layer norm", flow_class=variants.Normalised),
     "learned_noise": Row("variational dequantisation", learned_noise=True),
-    "bound_2": Row("log-scales within 2", flow={"log_scale_bound": 2.0}),
-    "two_blocks": Row("two blocks a network, half as many steps", flow={"residual_blocks": 2, "depth": 8}),
-    "wide": Row("width 96", flow={"width": 96}),
-    "deep": Row("28 steps in the first level", flow={"depth": 28}),
-    "adam": Row("Adam, the same rate", fields={"optimizer": "adam"}),
+    "bound": Row("log-scales within twice the bound", _flow(log_scale_bound=lambda bound: 2 * bound)),
+    "more_blocks": Row(
+        "twice the blocks a network, half the steps",
+        _flow(residual_blocks=lambda blocks: 2 * blocks, depth=lambda depth: max(1, depth // 2)),
+    ),
+    "wide": Row("1.5 times the width", _flow(width=lambda width: width * 3 // 2)),
+    "deep": Row("twice the steps", _flow(depth=lambda depth: 2 * depth)),
+    "adam": Row("Adam, the same rate", _of(optimizer="adam")),
     "adamax": Row("Adamax, the same rate", optimizer=tf_keras.optimizers.Adamax),
-    "rate_half": Row("half the rate", fields={"learning_rate": 1e-3}),
-    "rate_double": Row("twice the rate", fields={"learning_rate": 4e-3}),
-    "constant_rate": Row("a constant rate", fields={"cosine_decay": False, "warmup_steps": 0}),
-    "without_averages": Row("no averaged weights", fields={"averaging": None}),
-    "batch_64": Row("batches of 64", fields={"batch_size": 64}),
-    "real_nvp": Row("`cifar10_small`: the faithful flow", base="cifar10_small"),
-    "real_nvp_adam": Row("the same with Adam in batches of 64", base="cifar10_small", fields=_ADAM),
+    "rate_half": Row("half the rate", _of(learning_rate=lambda rate: rate / 2)),
+    "rate_double": Row("twice the rate", _of(learning_rate=lambda rate: 2 * rate)),
+    "constant_rate": Row("a constant rate", _of(cosine_decay=False, warmup_steps=0)),
+    "without_averages": Row("no averaged weights", _of(averaging=None)),
+    "batch": Row("twice the batch", _of(batch_size=lambda size: 2 * size)),
+    "real_nvp": Row("`cifar10_small`: the faithful flow", lambda config: config_lib.get("cifar10_small")),
+    "real_nvp_muon": Row("the same by Muon in batches of 32", lambda config: _MUON(config_lib.get("cifar10_small"))),
 }

@@ -9,10 +9,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from examples import config as config_lib
+from examples.ablations import measured
 from examples.ablations.noise import WithLearnedNoise
 from examples.ablations.rows import BASE, ROWS
 from examples.models import Form, count_parameters
-from tests.examples.commands import finished
+from tests.examples.commands import assert_refused, finished
+from tests.time_limits import HANG_SECONDS
 from tfp_realnvp import ActNorm, AffineCoupling, ChannelMixing
 
 PROGRAM = "ablate"
@@ -38,19 +40,15 @@ def count(model, kind):
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_each_row_has_a_density_and_differs_from_the_base(name):
-    row, base = ROWS[name], ROWS[BASE]
-    model = model_of(name)
+def test_each_row_has_a_density(name):
     images = tf.cast(tf.random.stateless_uniform([2, 8, 8, 1], (0, 1), maxval=17, dtype=tf.int32), tf.uint8)
-    assert np.isfinite(model.predict(row.prepare(images), verbose=0)).all()
-    assert name == BASE or dataclasses.replace(row, what="") != dataclasses.replace(base, what="")
-    assert (
-        row.config(TINY).values != TINY.values
-        or row in (base, ROWS["seed"])
-        or row.flow_class
-        or row.optimizer
-        or (row.learned_noise)
-    )
+    assert np.isfinite(model_of(name).predict(ROWS[name].prepare(images), verbose=0)).all()
+
+
+def test_no_row_is_another_one():
+    for config in (TINY, config_lib.get("cifar10_plus_small"), config_lib.get("cifar10_plus")):
+        described = [json.dumps(row.values(config), sort_keys=True) for row in ROWS.values()]
+        assert len(set(described)) == len(ROWS)
 
 
 def test_rows_have_the_parts_that_they_name():
@@ -106,7 +104,8 @@ def test_the_command_measures_each_row_once(commands, tmp_path):
     per_image = np.load(tmp_path / "adam.npy")
     assert len(per_image) == found["test_images"] == 200
     assert found["bits_per_dim"] == pytest.approx(per_image.mean(), rel=1e-6)
-    assert found["config"]["optimizer"] == "adam"
+    assert found["given"]["row"]["config"]["optimizer"] == "adam"
+    assert 0 < found["seconds_per_step"] < HANG_SECONDS
     assert found["images"] == 64 * found["steps"]
     assert f"| adam: Adam, the same rate | {per_image.mean():.4f} | " in first
     gap = (per_image - np.load(tmp_path / "base.npy")).mean()
@@ -114,6 +113,34 @@ def test_the_command_measures_each_row_once(commands, tmp_path):
     again = finished(commands(*arguments, "--seconds=0.1", setup=SETUP))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     assert again.splitlines() == first.splitlines()[-5:]
-    refused = commands(*arguments, "--seconds=0.2", setup=SETUP)
-    assert refused.returncode == 1
-    assert "was measured with another seconds: name another directory" in refused.stderr
+    # A row that was measured otherwise is refused, whichever rows are asked for.
+    assert_refused(
+        commands(f"--out={tmp_path}", "--config=small", "--row=seed", "--seconds=0.2", setup=SETUP),
+        "adam.json was measured with another seconds; name another directory",
+    )
+
+
+DAMAGE = {
+    "no row": (lambda directory: (directory / "mine.json").write_text("{}"), "mine.json is of no row"),
+    "cut": (lambda directory: (directory / "base.json").write_text("{"), r"base.json or its .npy is damaged"),
+    "empty": (lambda directory: (directory / "base.npy").write_bytes(b""), r"base.json or its .npy is damaged"),
+    "text": (lambda directory: np.save(directory / "base.npy", np.array(["x"])), "a value is of another type"),
+    "row": (lambda directory: change_row(directory), "base.json was measured with another row;"),
+}
+
+
+def change_row(directory):
+    path = directory / "base.json"
+    path.write_text(path.read_text().replace('"learned_noise": false', '"learned_noise": true'))
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_what_is_no_measurement_is_refused(name, tmp_path):
+    given = {name: {"seconds": 1.0, "row": row.values(TINY)} for name, row in ROWS.items()}
+    values = {"bits_per_dim": 3.0, "seconds_per_step": 0.1, "images": 4, "parameters": 5, "given": given[BASE]}
+    measured.write(tmp_path, BASE, values, np.ones(4, np.float32))
+    assert measured.read(tmp_path, given)[BASE][0]["bits_per_dim"] == 3.0
+    damage, message = DAMAGE[name]
+    damage(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        measured.read(tmp_path, given)
