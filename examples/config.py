@@ -53,6 +53,9 @@ class Flow:
     compute_dtype: str | None = None
     recompute_gradients: bool = False
 
+    title = "Real NVP"
+    reference = "Dinh, Sohl-Dickstein, Bengio 2017, arXiv:1605.08803"
+
     @property
     def size_divisor(self):
         """Height and width of images must be multiples of this."""
@@ -71,6 +74,9 @@ class Glow:
     squash: str = "released"
     compute_dtype: str | None = None
     recompute_gradients: bool = False
+
+    title = "Glow"
+    reference = "Kingma, Dhariwal 2018, arXiv:1807.03039"
 
     @property
     def preset(self):

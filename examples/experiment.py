@@ -118,7 +118,7 @@ def _open_export(exported, settings, config, directory):
     checkpoints.check_identity(f"export {directory}", exported.identity, identity, "name the data that it was made of")
     distribution = load_flow(directory)
     try:
-        check_distribution(distribution, config, form_of(images))
+        check_distribution(distribution, config.flow, form_of(images))
         model = FlowModel(distribution, levels=images.levels, dequantize=images.whole, seed=settings.seed)
         model.check_finite()
     except ValueError as error:

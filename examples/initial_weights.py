@@ -72,7 +72,7 @@ def assign(model, source, config, form):
         _check_fits(source.run, (their_config, their_form), (config, form))
         if exported:
             other = FlowModel(load_flow(directory), levels=form.levels)
-            check_distribution(other.distribution, their_config, their_form)
+            check_distribution(other.distribution, their_config.flow, their_form)
         else:
             other = build_model(their_config, their_form, settings.seed)
             tf.train.Checkpoint(model=other).restore(path).assert_existing_objects_matched().expect_partial()

@@ -58,7 +58,7 @@ def model_card(opened, run, command):
     """
     images = opened.images
     sections = {
-        f"# Real NVP on {images.key}": _summary(opened),
+        f"# {opened.config.flow.title} on {images.key}": _summary(opened),
         "## Data": _data(images),
         "## Model": _model(opened, command),
         "## Quality": _quality(opened, run),
@@ -79,10 +79,11 @@ of whether an image is out of distribution, because such images can have a highe
 
 def _summary(opened):
     height, width, channels = opened.images.image_shape
+    flow = opened.config.flow
     conditional = f" given {len(opened.images.conditioning_names)} numbers" * opened.conditional
     return (
         f"An exact density{conditional} over images of {height}x{width}x{channels}, of {opened.images.levels} values a "
-        "pixel, and samples of it: Real NVP, Dinh, Sohl-Dickstein, Bengio 2017, arXiv:1605.08803."
+        f"pixel, and samples of it: {flow.title}, {flow.reference}."
     )
 
 

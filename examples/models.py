@@ -1,5 +1,6 @@
 """The model of a run."""
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -39,33 +40,39 @@ def form_of(images):
 
 def build_model(config, form, seed):
     """Returns a compiled `FlowModel` with new weights, of a `Config` and for images of a `Form`."""
-    return build_model_of(build_distribution(config, form), config, form, seed)
+    return build_model_of(build_distribution(config.flow, form), config, form, seed)
 
 
-def build_distribution(config, form, flow_class=None):
-    """Returns a `tfd.Distribution` over images, with new weights; by default the flow is that of the config."""
-    make = flow_class or _FLOWS[type(config.flow)]
-    flow = make(
+def build_distribution(flow, form, flow_class=None):
+    """Returns a `tfd.Distribution` over images, with new weights.
+
+    Args:
+      flow: the flow of a `Config`.
+      form: `Form` of the images.
+      flow_class: the class of the bijector; by default that which the flow names.
+    """
+    make = flow_class or _FLOWS[type(flow)]
+    bijector = make(
         form.image_shape[-1],
         levels=form.levels,
         conditioning_size=len(form.conditioning) or None,
-        **config.values["flow"],
+        **dataclasses.asdict(flow),
     )
     prior = tfd.Sample(tfd.Normal(0.0, 1.0), sample_shape=form.image_shape)
-    return tfd.TransformedDistribution(prior, flow, name="images")
+    return tfd.TransformedDistribution(prior, bijector, name="images")
 
 
-def check_distribution(distribution, config, form):
+def check_distribution(distribution, flow, form):
     """Raises ValueError unless a distribution from a file is what `build_distribution` returns, but for its weights."""
-    flow = getattr(distribution, "bijector", None)
+    bijector = getattr(distribution, "bijector", None)
     expected = {
-        "flow": _FLOWS[type(config.flow)].__name__,
+        "flow": _FLOWS[type(flow)].__name__,
         "image_shape": list(form.image_shape),
         "levels": form.levels,
         "conditioning_size": len(form.conditioning) or None,
-        **config.values["flow"],
+        **dataclasses.asdict(flow),
     }
-    found = {**getattr(flow, "parameters", {}), "flow": type(flow).__name__}
+    found = {**getattr(bijector, "parameters", {}), "flow": type(bijector).__name__}
     found["image_shape"] = list(distribution.event_shape)
     if found.get("compute_dtype") is not None:
         found["compute_dtype"] = tf.as_dtype(found["compute_dtype"]).name

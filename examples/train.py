@@ -1,4 +1,4 @@
-"""Trains a Real NVP on images.
+"""Trains a flow on images.
 
     python -m examples.train --config=digits [--config.FIELD=VALUE ...] [--config.flow.FIELD=VALUE ...]
 
@@ -26,6 +26,7 @@ from examples import command as command_lib
 from examples import config as config_lib
 from examples import data as data_lib
 from examples import lock as lock_lib
+from examples import precision as precision_lib
 from examples import run as run_lib
 from examples.models import count_parameters
 from examples.settings import Settings
@@ -182,8 +183,7 @@ def prepare():
     except BaseException:
         lock.release()
         raise
-    images = opened.images
-    resumed = opened.manager.latest_checkpoint is not None
+    images, resumed = opened.images, opened.manager.latest_checkpoint is not None
     begins = "resuming at" if resumed else "from"
     if source is not None and not resumed:
         begins = f"with the {source.weights} weights of step {source.step} of {source.run}, from"
@@ -196,10 +196,10 @@ def prepare():
         f"{begins} step {opened.step} of {config.steps}",
         flush=True,
     )
-    if images.notes:
-        print(f"images: {images.notes}", flush=True)
-    if opened.changed_versions:
-        print(f"versions have changed: {opened.changed_versions}; numbers may differ in their last digits", flush=True)
+    changed = opened.changed_versions and f"versions have changed: {opened.changed_versions}; last digits may differ"
+    for note in (images.notes and f"images: {images.notes}", changed, precision_lib.note(config.flow.compute_dtype)):
+        if note:
+            print(note, flush=True)
     return strategy, opened, lock
 
 

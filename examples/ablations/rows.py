@@ -55,7 +55,7 @@ class Row:
     def build(self, config, form, seed):
         """Returns a compiled `FlowModel` with new weights, for a config that `config` returned."""
         tf_keras.utils.set_random_seed(seed + self.seed)
-        distribution = build_distribution(config, form, self.flow_class)
+        distribution = build_distribution(config.flow, form, self.flow_class)
         if self.learned_noise:
             form = form._replace(whole=False)
             distribution = noise.WithLearnedNoise(distribution, form.levels, config.flow.compute_dtype)

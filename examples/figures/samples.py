@@ -16,7 +16,7 @@ def samples(figure):
     pixels, _ = figure.examples(min(_SHEET, len(figure.opened.images.test)))
     drawn = figure.decode(figure.latents(len(pixels)), figure.conditioning(len(pixels)))
     sheet = figure.sheet(drawn)
-    figure.write("", sheet, f"{len(drawn)} samples of a Real NVP trained on {figure.data}")
+    figure.write("", sheet, f"{len(drawn)} samples of a {figure.opened.config.flow.title} trained on {figure.data}")
     both = plots.side_by_side(figure.sheet(pixels), sheet)
     figure.write("beside_examples", both, f"test images of {figure.data}, left, and samples, right")
 
