@@ -91,7 +91,7 @@ def test_a_network_of_a_config_without_its_data():
 def test_configs_know_their_images(name):
     config = config_lib.get(name)
     assert config.image_shape is not None
-    assert config.image_shape[0] % 2 ** (config.flow.num_scales - 1) == 0
+    assert config.image_shape[0] % config.flow.size_divisor == 0
 
 
 def test_a_config_of_other_images_is_refused():

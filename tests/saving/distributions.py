@@ -7,7 +7,16 @@ import tf_keras
 
 from tests import models
 from tests.zoo import ZOO
-from tfp_realnvp import AffineCoupling, Checkerboard, CouplingNetwork, NetworkOptions, PixelLogit, RealNVPImage
+from tfp_realnvp import (
+    AffineCoupling,
+    Checkerboard,
+    CouplingNetwork,
+    GlowImage,
+    NetworkOptions,
+    PixelLogit,
+    RealNVPImage,
+    initialize_from_data,
+)
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 SHAPE = models.SHAPE
@@ -33,7 +42,15 @@ def _chain():
     return models.on_prior(tfb.Chain([PixelLogit(), coupling, constant, tfb.Shift(np.float32(0.25))]))
 
 
+def _glow():
+    """A flow that has started from data."""
+    distribution = models.on_prior(GlowImage(1, num_scales=2, depth=2, width=2))
+    initialize_from_data(distribution, models.pixels(8, *SHAPE))
+    return distribution
+
+
 DISTRIBUTIONS = {
+    "glow": _glow,
     "released": lambda: models.flow(num_scales=2),
     "paper": lambda: models.flow(preset="paper", residual_blocks=1),
     "conditional": lambda: models.flow(conditioning_size=3),
@@ -51,6 +68,8 @@ DISTRIBUTIONS = {
 def moved(distribution, by=0.1):
     """The distribution, with variables that differ from those which a new one starts with."""
     for i, v in enumerate(distribution.variables):
+        if not v.dtype.is_floating:  # A permutation, or whether a layer has started.
+            continue
         noise = tf.cast(tf.random.stateless_normal(v.shape, [i, 0]), v.dtype)
         v.assign(v * tf.exp(by * noise) if "variance" in v.name else v + by * noise)
     return distribution

@@ -258,19 +258,19 @@ LEADS_NOWHERE = {
 DESCRIPTIONS = RUNS_CODE | TAKES_MEMORY | LEADS_NOWHERE
 
 FILES = {
-    "cut short": b'{"format": 2, "distribution": {"cla',
+    "cut short": b'{"format": 3, "distribution": {"cla',
     "empty": b"",
     "no object": b"[]",
     "nested 100,000 times": b"[" * 100_000,
     "objects nested 100,000 times": b'{"distribution":' * 100_000,
-    "no UTF-8": b'{"format": 2, "distribution": "\xff"}',
-    "UTF-16": '{"format": 2}'.encode("utf-16"),
-    "a number of 10,000 digits": b'{"format": 2, "distribution": ' + b"1" * 10_000 + b"}",
+    "no UTF-8": b'{"format": 3, "distribution": "\xff"}',
+    "UTF-16": '{"format": 3}'.encode("utf-16"),
+    "a number of 10,000 digits": b'{"format": 3, "distribution": ' + b"1" * 10_000 + b"}",
     "no format": b'{"distribution": {}}',
     "format that is an object": b'{"format": {"class": "tfd.Normal"}}',
-    "versions that are a number": b'{"format": 2, "versions": 3, "distribution": {}}',
-    "versions that are a list": b'{"format": 2, "versions": ["1.0"], "distribution": {}}',
-    "no distribution": b'{"format": 2, "versions": {}}',
+    "versions that are a number": b'{"format": 3, "versions": 3, "distribution": {}}',
+    "versions that are a list": b'{"format": 3, "versions": ["1.0"], "distribution": {}}',
+    "no distribution": b'{"format": 3, "versions": {}}',
 }
 
 CONFIGS = {

@@ -68,8 +68,8 @@ def _rewrite(directory, **changes):
 
 
 def test_another_version_is_named(copied):
-    _rewrite(copied, format=3, versions={"tfp_realnvp": "9.0"})
-    with pytest.raises(ValueError, match=r"format 3, by tfp_realnvp 9\.0; this is tfp_realnvp .* reads format 2"):
+    _rewrite(copied, format=4, versions={"tfp_realnvp": "9.0"})
+    with pytest.raises(ValueError, match=r"format 4, by tfp_realnvp 9\.0; this is tfp_realnvp .* reads format 3"):
         load_flow(copied)
 
 

@@ -61,7 +61,7 @@ def test_the_configuration_is_readable(tmp_path):
     assert flow["class"] == "tfp_realnvp.RealNVPImage"
     assert (flow["num_scales"], flow["preset"], flow["dtype"]) == (1, "released", {"class": "dtype", "name": "float32"})
     assert config["event_shape"] == [4, 4, 1]
-    assert config["format"] == 2
+    assert config["format"] == 3
     assert config["versions"]["tensorflow"] == tf.__version__
 
 

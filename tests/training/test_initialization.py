@@ -158,3 +158,8 @@ def test_mistakes(pixels, error, message):
 def test_it_is_refused_in_a_graph():
     with pytest.raises(RuntimeError, match="call it before them"):
         tf.function(lambda x: initialize_from_data(glow(), x))(tf.zeros([1, *SHAPE]))
+
+
+def test_a_model_that_was_never_started_says_so_when_it_is_sampled():
+    with pytest.warns(UserWarning, match=r"'glow_image' were never initialized.*FlowModel.fit"):
+        assert compiled(glow()).sample(2).shape == (2, *SHAPE)

@@ -18,7 +18,7 @@ from tfp_realnvp.saving.version_folders import new_version, remove_version, vers
 from tfp_realnvp.saving.versions import listed, versions
 
 _DESCRIPTION = "flow.json"
-_FORMAT = 2
+_FORMAT = 3
 _MOST_BYTES = 2**24  # of a description; as objects it takes up to twenty times as much
 _REMEDY = "copy the directory anew, or save the flow once more"
 
