@@ -116,10 +116,11 @@ class ActNorm(ImageBijector):
     def _warn_if_not_initialized(self) -> None:
         with tf.init_scope():  # Out of a graph, if this is traced.
             if tf.executing_eagerly() and not self.initialized:
+                flow = self.bias.name.split("/")[0]
                 warnings.warn(
-                    f"the `ActNorm`s of {self.bias.name.split('/')[0]!r} were never initialized from data, so that samples "
-                    "have the scale of no image: train it by `FlowModel.fit`, call `initialize_from_data` before a "
-                    "training loop of your own, or load weights.",
+                    f"the `ActNorm`s of {flow!r} were never initialized from data, so that samples have the scale of no "
+                    "image: train it by `FlowModel.fit`, call `initialize_from_data` before a training loop of your "
+                    "own, or load weights.",
                     stacklevel=2,
                 )
 
