@@ -76,6 +76,7 @@ ROWS = {
     "without_split_prior": Row("no split prior", flow_class=variants.WithoutSplitPrior),
     "gated": Row("blocks with gates", flow_class=variants.Gated),
     "normalised": Row("blocks with layer norm", flow_class=variants.Normalised),
+    "relu": Row("ReLUs that are not leaky", flow_class=variants.Relu),
     "learned_noise": Row("variational dequantisation", learned_noise=True),
     "bound": Row("log-scales within twice the bound", _flow(log_scale_bound=lambda bound: 2 * bound)),
     "more_blocks": Row(

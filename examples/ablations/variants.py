@@ -51,6 +51,13 @@ class Normalised(GlowImage):
         return _Network(mask, channels, normalised=True, **self._network_options)
 
 
+class Relu(GlowImage):
+    """Units give nothing below 0, and can go to where no image gives them a gradient."""
+
+    def _network(self, mask, channels):
+        return _Network(mask, channels, activation=tf.nn.relu, **self._network_options)
+
+
 def convolution(channels_in, channels_out, size, compute_dtype, zero=False):
     """Returns Keras' convolution, built, which computes in a dtype that may be None for float32."""
     made = layers.Conv2D(
@@ -69,7 +76,7 @@ def _policy(compute_dtype):
 
 
 class _Network(tf.Module):
-    """What `PlainNetwork` computes, of Keras' layers, with gates or norms; unconditional."""
+    """What `PlainNetwork` computes, of Keras' layers, with gates, norms or another activation; unconditional."""
 
     def __init__(
         self,
@@ -81,12 +88,14 @@ class _Network(tf.Module):
         compute_dtype,
         gated=False,
         normalised=False,
+        activation=functools.partial(tf.nn.leaky_relu, alpha=0.1),
         **_,
     ):
         super().__init__(name="network")
         self._inputs = mask.conditioning_channels(channels)
         inputs = self._inputs.stop - self._inputs.start
         self._gated = gated
+        self._activation = activation
         make = functools.partial(convolution, compute_dtype=compute_dtype)
 
         def norm():
@@ -108,9 +117,9 @@ class _Network(tf.Module):
     def __call__(self, x):
         h = self._first(tf.clip_by_value(x[..., self._inputs], -5.0, 5.0))
         for norm, conv_0, conv_1 in self._blocks:
-            answer = conv_1(tf.nn.relu(conv_0(tf.nn.relu(norm(h)))))
+            answer = conv_1(self._activation(conv_0(self._activation(norm(h)))))
             if self._gated:
                 answer, gate = tf.split(answer, 2, -1)
                 answer *= tf.sigmoid(gate)
             h += answer
-        return tf.cast(self._last(tf.nn.relu(self._norm(h))), x.dtype)
+        return tf.cast(self._last(self._activation(self._norm(h))), x.dtype)

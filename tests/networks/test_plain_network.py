@@ -22,6 +22,10 @@ def _convolved(x, convolution):
     )
 
 
+def _leaky(h):
+    return np.maximum(h, h / 10)
+
+
 def _moved(network):
     random = np.random.RandomState(1)
     for variable in network.trainable_variables:
@@ -43,8 +47,8 @@ def test_a_plain_network_computes_its_formula(mask, inputs, recompute_gradients)
     h = _convolved(np.clip(x[..., inputs], -5, 5), network.conv_in)
     h = h + (conditioning @ network.conditioning_bias.weights.numpy())[:, None, None]
     for conv_0, conv_1 in network.blocks:
-        h = h + _convolved(np.maximum(_convolved(np.maximum(h, 0), conv_0), 0), conv_1)
-    expected = _convolved(np.maximum(h, 0), network.conv_out)
+        h = h + _convolved(_leaky(_convolved(_leaky(h), conv_0)), conv_1)
+    expected = _convolved(_leaky(h), network.conv_out)
     np.testing.assert_allclose(network(tf.constant(x), conditioning=tf.constant(conditioning)), expected, rtol=1e-10)
 
 

@@ -18,7 +18,7 @@ def step(optimizer, gradients, variables):
 
 def newton_schulz(matrix):
     """The iteration of the reference, in float64 and one matrix at a time."""
-    x = matrix.T / np.linalg.norm(matrix)
+    x = matrix.T / (np.linalg.norm(matrix) + 1e-7)
     for _ in range(5):
         square = x @ x.T
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
@@ -47,6 +47,14 @@ def test_an_update_is_nearly_orthogonal_and_of_the_size_of_adams(shape):
     values = np.linalg.svd(update.reshape(rows, shape[3]), compute_uv=False) / np.sqrt(max(rows, shape[3]))
     assert np.all((values > 0.6) & (values < 1.3))
     np.testing.assert_allclose(np.sqrt(np.mean(update**2)), 1.0, rtol=0.2)
+
+
+@pytest.mark.parametrize("size", [0.0, 1e-30, 2e-19, 1e-15])
+def test_a_gradient_that_is_nothing_but_rounding_moves_nothing(size):
+    # In float32 the squares of 1e-19 are 0 or nearly so, and a norm of them is wrong by any factor.
+    filters = tf.Variable(tf.ones(SHAPE))
+    [after] = step(Muon(0.1), [size * tf.random.stateless_normal(SHAPE, (0, 1))], [filters])
+    np.testing.assert_allclose(after, 1, atol=1e-3)
 
 
 def test_what_is_no_filter_gets_adams_steps_and_filters_of_one_shape_do_not_mix():

@@ -11,6 +11,9 @@ from tfp_realnvp.training.adam import Adam
 
 # The polynomial's slope at 0 is large, so that five steps bring most singular values into [0.7, 1.2].
 _COEFFICIENTS, _STEPS = (3.4445, -4.7750, 2.0315), 5
+# A gradient whose norm is far below this moves nothing. Without it, filters of units that are off for all images would
+# take whole steps along rounding errors, and below 1e-19, where squares are 0 in float32, the norm is wrong: NaN.
+_EPSILON = 1e-7
 
 
 @tf_keras.saving.register_keras_serializable("tfp_realnvp")
@@ -24,7 +27,7 @@ class Muon(Adam):
     `orthogonal` takes U V^T for U S V^T, to about 0.3 in each singular value, by 5 steps of Newton and Schulz's
     iteration. It costs a few matrix products a filter and step, whatever the batch is; filters of one shape take them
     together. The root mean square of an update is about the rate, as the first of Adam's are. The gradient's size does
-    not matter.
+    not matter, as long as its norm is above 1e-7.
 
     >>> optimizer = Muon(1e-3, global_clipnorm=100.0)
     >>> filters = tf.Variable(tf.zeros([3, 3, 8, 16]))
@@ -94,14 +97,14 @@ def _matrix_shape(filters: tf.Variable) -> tuple[int, int]:
 
 
 def _orthogonal(matrices: tf.Tensor) -> tf.Tensor:
-    """Returns U V^T, roughly, for each U S V^T of `matrices` [..., rows, columns]; 0 for 0.
+    """Returns U V^T, roughly, for each U S V^T of `matrices` [..., rows, columns]; nearly 0 where S is below 1e-7.
 
     A step X <- (a + b X X^T + c (X X^T)^2) X multiplies X by a polynomial of X X^T, so that all steps need products of
     small square matrices only, and X itself is multiplied once.
     """
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = tf.linalg.matrix_transpose(matrices) if tall else matrices
-    x = tf.math.divide_no_nan(x, tf.norm(x, axis=[-2, -1], keepdims=True))
+    x /= tf.norm(x, axis=[-2, -1], keepdims=True) + _EPSILON
     gram = tf.matmul(x, x, transpose_b=True)
     a, b, c = _COEFFICIENTS
     identity = tf.eye(x.shape[-2], dtype=x.dtype)
