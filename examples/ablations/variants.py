@@ -75,6 +75,10 @@ def _policy(compute_dtype):
     return "float32" if compute_dtype is None else f"mixed_{tf.as_dtype(compute_dtype).name}"
 
 
+def _leaky(h):
+    return tf.nn.leaky_relu(h, 0.1)
+
+
 class _Network(tf.Module):
     """What `PlainNetwork` computes, of Keras' layers, with gates, norms or another activation; unconditional."""
 
@@ -88,7 +92,7 @@ class _Network(tf.Module):
         compute_dtype,
         gated=False,
         normalised=False,
-        activation=functools.partial(tf.nn.leaky_relu, alpha=0.1),
+        activation=_leaky,
         **_,
     ):
         super().__init__(name="network")

@@ -23,7 +23,7 @@ def _convolved(x, convolution):
 
 
 def _leaky(h):
-    return np.maximum(h, h / 10)
+    return np.maximum(h, h * float(np.float32(0.1)))  # TensorFlow's slopes are float32 in every dtype.
 
 
 def _moved(network):

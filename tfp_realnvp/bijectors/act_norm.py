@@ -118,8 +118,8 @@ class ActNorm(ImageBijector):
             if tf.executing_eagerly() and not self.initialized:
                 flow = self.bias.name.split("/")[0]
                 warnings.warn(
-                    f"the `ActNorm`s of {flow!r} were never initialized from data, so that samples have the scale of no "
-                    "image: train it by `FlowModel.fit`, call `initialize_from_data` before a training loop of your "
+                    f"the `ActNorm`s of {flow!r} were never initialized from data, so that samples have no image's "
+                    "scale: train it by `FlowModel.fit`, call `initialize_from_data` before a training loop of your "
                     "own, or load weights.",
                     stacklevel=2,
                 )
