@@ -2,8 +2,8 @@
 
     python -m examples.train --config=cifar10_plus_gpu --data_dir=DIR
 
-The flow is that of `cifar10_plus` with more steps of wider networks of more blocks, 56 million parameters, in batches of
-128.
+The flow is that of `cifar10_plus` with more steps of wider networks of more blocks, 56 million parameters, in batches
+of 128.
 """
 
 import dataclasses
