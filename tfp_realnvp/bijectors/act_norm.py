@@ -82,7 +82,7 @@ class ActNorm(ImageBijector):
         def start(mean: tf.Tensor, log_deviation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return mean * tf.exp(-log_deviation), log_deviation
 
-        if not self._starts_now():
+        if self._record() is None:
             self._warn_if_not_initialized()
         bias, log_scale = self._bias_and_log_scale(x, start)
         return x * tf.exp(-log_scale) - bias, -image_log_det(log_scale, x)
@@ -94,14 +94,15 @@ class ActNorm(ImageBijector):
         bias, log_scale = self._bias_and_log_scale(y, start)
         return (y + bias) * tf.exp(log_scale), image_log_det(log_scale, y)
 
-    def _starts_now(self) -> bool:
+    def _record(self) -> dict[Any, Any] | None:
+        """Returns where to write what this starts from, if it starts now."""
         record = ambient().initializations
-        return record is not None and self in record
+        return record if record is not None and self in record else None
 
     def _bias_and_log_scale(self, images: tf.Tensor, start: Callable) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns both variables, or what they start from: `start` of the channels' mean and log-deviation."""
-        record = ambient().initializations
-        if record is None or self not in record:
+        record = self._record()
+        if record is None:
             return tf.convert_to_tensor(self.bias), tf.convert_to_tensor(self.log_scale)
         if images.shape[:-1].num_elements() < 2:
             raise ValueError(
