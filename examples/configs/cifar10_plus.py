@@ -14,5 +14,5 @@ from examples.configs import cifar10_plus_small
 def get_config():
     flow = Glow(width=96, compute_dtype="bfloat16")
     return dataclasses.replace(
-        cifar10_plus_small.get_config(), flow=flow, steps=44_000, evaluations=44, test_images=None
+        cifar10_plus_small.get_config(), flow=flow, steps=44_000, evaluations=44, averaging=0.9995, test_images=None
     )
