@@ -1,10 +1,15 @@
 """Networks without normalisation compute their formulas, and start at zero."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.models import values
+from tests.time_limits import HANG_SECONDS
 from tfp_realnvp import ChannelHalves, Checkerboard, PlainNetwork
 from tfp_realnvp.networks.convolution import Convolution
 from tfp_realnvp.networks.zero_network import ZeroNetwork
@@ -67,3 +72,33 @@ def test_a_zero_network_is_one_convolution_of_what_is_kept():
     expected = _convolved(x[..., :2], network.conv)
     expected = expected + (conditioning @ network.conditioning_bias.weights.numpy())[:, None, None]
     np.testing.assert_allclose(network(tf.constant(x), conditioning=tf.constant(conditioning)), expected, rtol=1e-10)
+
+
+FUSED = """
+import tensorflow as tf
+from tfp_realnvp import ChannelHalves, PlainNetwork
+
+network = PlainNetwork(ChannelHalves(), 4, 8, 1)
+x = tf.ones([2, 8, 8, 4])
+
+@tf.function
+def gradients():
+    with tf.GradientTape() as tape:
+        answer = network(x)
+    return tape.gradient(answer, network.trainable_variables)
+
+gradients()
+tf.function(network)(x)
+"""
+
+
+def test_tensorflow_with_onednn_optimizes_the_graph():
+    done = subprocess.run(
+        [sys.executable, "-c", FUSED],
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "0"},
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "remapper failed" not in done.stderr

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_realnvp.bijectors.masks import ChannelHalves, Checkerboard
@@ -13,7 +14,7 @@ from tfp_realnvp.networks.options import check_compute_dtype
 from tfp_realnvp.runtime.recomputation import recomputed
 
 _LARGEST_INPUT = 5.0
-_SLOPE = 0.1
+_SLOPE = float(np.float32(0.1))  # LeakyReluGrad takes no other, in float64 neither.
 
 
 class PlainNetwork(Conditioner):
@@ -112,8 +113,18 @@ class PlainNetwork(Conditioner):
         return tf.cast(self.conv_out(_leaky(h)), dtype)
 
 
-def _leaky(h: tf.Tensor) -> tf.Tensor:
-    return tf.nn.leaky_relu(h, _SLOPE)
+@tf.custom_gradient
+def _leaky(h: tf.Tensor) -> Any:
+    """Returns max(h, _SLOPE * h).
+
+    TensorFlow with oneDNN takes `tf.nn.leaky_relu`, and its parts, into the convolution before it even where others
+    read that convolution's answer; then it reports an error and fuses nothing in the whole graph (2.21).
+    """
+
+    def gradient(upstream: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.LeakyReluGrad(gradients=upstream, features=h, alpha=_SLOPE)
+
+    return h - (1 - _SLOPE) * tf.minimum(h, tf.zeros([], h.dtype)), gradient
 
 
 def _residual(h: tf.Tensor, conv_0: Convolution, conv_1: Convolution) -> tf.Tensor:
