@@ -1,6 +1,6 @@
 """Adam in one kernel a variable."""
 
-from collections.abc import Iterable
+import functools
 from typing import Any
 
 import tensorflow as tf
@@ -21,26 +21,35 @@ class Adam(tf_keras.optimizers.Adam):
     array([0.999, 2.001], dtype=float32)
     """
 
-    def apply_gradients(self, grads_and_vars: Iterable[Any], *args: Any, **kwargs: Any) -> Any:
-        """As in Keras."""
+    def _distributed_apply_gradients_fn(self, distribution: Any, grads_and_vars: Any, **kwargs: Any) -> Any:
+        # Keras' hook for all variables together. What is the same for all is computed once: each operation takes time
+        # to trace, and a Real NVP has hundreds of variables.
         step = tf.cast(self.iterations + 1, tf.float32)
-        self._powers = self.beta_1**step, self.beta_2**step  # Computed once a step and not once a variable.
-        return super().apply_gradients(grads_and_vars, *args, **kwargs)
+        numbers = {
+            "beta1_power": self.beta_1**step,
+            "beta2_power": self.beta_2**step,
+            "lr": self.learning_rate,
+            "beta1": self.beta_1,
+            "beta2": self.beta_2,
+            "epsilon": self.epsilon,
+        }
+        kernels = {
+            dtype: functools.partial(
+                tf.raw_ops.ResourceApplyAdam, **{name: tf.cast(number, dtype) for name, number in numbers.items()}
+            )
+            for dtype in {variable.dtype for _, variable in grads_and_vars}
+        }
+        self._kernel_of = kernels.__getitem__  # Of a dict, checkpoints would hold the entries.
+        return super()._distributed_apply_gradients_fn(distribution, grads_and_vars, **kwargs)
 
     def update_step(self, gradient: Any, variable: tf.Variable) -> Any:
         """Takes one step of one variable; Keras calls it."""
         if self.amsgrad or self.adaptive_epsilon or isinstance(gradient, tf.IndexedSlices):
             return super().update_step(gradient, variable)
-        index, dtype = self._index_dict[self._var_key(variable)], variable.dtype
-        return tf.raw_ops.ResourceApplyAdam(
+        index = self._index_dict[self._var_key(variable)]
+        return self._kernel_of(variable.dtype)(
             var=variable.handle,
             m=self._momentums[index].handle,
             v=self._velocities[index].handle,
-            beta1_power=tf.cast(self._powers[0], dtype),
-            beta2_power=tf.cast(self._powers[1], dtype),
-            lr=tf.cast(self.learning_rate, dtype),
-            beta1=tf.constant(self.beta_1, dtype),
-            beta2=tf.constant(self.beta_2, dtype),
-            epsilon=tf.constant(self.epsilon, dtype),
             grad=gradient,
         )

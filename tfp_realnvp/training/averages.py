@@ -33,8 +33,10 @@ class WeightAverages(tf_keras.layers.Layer):
         """Moves every average by one step; called in a replica."""
         updates = tf.cast(self.num_updates, tf.float32)
         decay = tf.minimum(self.decay, (1.0 + updates) / (10.0 + updates))
+        # Once for all averages of a type: a flow has hundreds, and each operation takes time to trace.
+        shares = {dtype: tf.cast(1.0 - decay, dtype) for dtype in {v.dtype for v in self._sources}}
         for average, source in zip(self.averages, self._sources, strict=True):
-            _move_towards(average, source, tf.cast(1.0 - decay, average.dtype))
+            _move_towards(average, source, shares[source.dtype])
         self.num_updates.assign_add(1)
 
     def restart(self) -> None:

@@ -154,6 +154,7 @@ class LikelihoodModel(tf_keras.Model):
         """Returns the bits/dim of each image, [N], with the noise of the next evaluation batch."""
         return bits_per_dim(self._evaluation_log_prob(images, conditioning), self.distribution.event_shape)
 
+    @tf.autograph.experimental.do_not_convert  # It takes time, and nothing here is to be converted.
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         images, conditioning, weights = self._unpack(data)
         with tf.control_dependencies([tf.debugging.assert_positive(tf.shape(images)[0], _EMPTY_BATCH)]):
@@ -206,12 +207,14 @@ class LikelihoodModel(tf_keras.Model):
 
         tf.cond(strategy.experimental_local_results(finite)[0], step, lambda: tf.zeros([]))
 
+    @tf.autograph.experimental.do_not_convert
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         images, conditioning, weights = self._unpack(data)
         log_prob = self._evaluation_log_prob(images, conditioning)
         self._evaluated_batches.assign_add(1)
         return self._update_metrics(self._objective(log_prob, weights), log_prob, weights)
 
+    @tf.autograph.experimental.do_not_convert
     def predict_step(self, data: Any) -> tf.Tensor:
         images, conditioning, _ = self._unpack(data)
         result = self.call(images, conditioning)  # Not through __call__, which casts to the policy's compute dtype.
