@@ -117,8 +117,9 @@ class PlainNetwork(Conditioner):
 def _leaky(h: tf.Tensor) -> Any:
     """Returns max(h, _SLOPE * h).
 
-    TensorFlow with oneDNN takes `tf.nn.leaky_relu`, and its parts, into the convolution before it even where others
-    read that convolution's answer; then it reports an error and fuses nothing in the whole graph (2.21).
+    TensorFlow with oneDNN, its default on many processors, takes `tf.nn.leaky_relu`, and its parts, into the
+    convolution before it even where others read that convolution's answer. Then it reports an error, optimizes the
+    graph no further, and computes other numbers: a trained flow had 5.90 bits/dim in the place of 3.53 (2.21).
     """
 
     def gradient(upstream: tf.Tensor) -> tf.Tensor:
