@@ -28,7 +28,7 @@ def _convolved(x, convolution):
 
 
 def _leaky(h):
-    return np.maximum(h, h * float(np.float32(0.1)))  # TensorFlow's slopes are float32 in every dtype.
+    return np.maximum(h, 0.1 * h)
 
 
 def _moved(network):
