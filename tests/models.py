@@ -104,13 +104,13 @@ def compiled(distribution, *, optimizer=None, options=None, **model):
 
 
 @contextlib.contextmanager
-def policy(name):
-    """Makes `name` the global policy of Keras within the block."""
-    tf_keras.mixed_precision.set_global_policy(name)
+def policy(name, library=tf_keras):
+    """Makes `name` the global policy of a Keras within the block."""
+    library.mixed_precision.set_global_policy(name)
     try:
         yield
     finally:
-        tf_keras.mixed_precision.set_global_policy("float32")
+        library.mixed_precision.set_global_policy("float32")
 
 
 def running_statistics(module):

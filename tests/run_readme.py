@@ -15,7 +15,7 @@ import tensorflow as tf
 def main(path):
     readme = pathlib.Path(path).read_text()
     names = {}
-    for code, shape in zip(re.findall(r"```python\n(.*?)```", readme, re.S), ([4], None, [5]), strict=True):
+    for code, shape in zip(re.findall(r"```python\n(.*?)```", readme, re.S), ([4], [4], None, [5]), strict=True):
         names.pop("nats", None)
         exec(code, names)  # Each block goes on from those above.
         assert shape is None or names["nats"].shape == shape

@@ -147,6 +147,6 @@ def check_not_keras_3(argument: str, value: Any) -> None:
     if any(base.__module__.partition(".")[0] == "keras" for base in type(value).__mro__):
         raise TypeError(
             f"`{argument}`={value!r}: is of Keras 3, as `tf.keras` is since TensorFlow 2.16, and this package is built "
-            "on tf_keras; take the same name from `tf_keras`, or set the environment variable TF_USE_LEGACY_KERAS=1 "
-            "before TensorFlow is imported."
+            "on tf_keras; take the same name from `tf_keras`, or train under Keras 3 by `tfp_realnvp.keras3`, see "
+            "README.md: its `FlowModel` takes what is of Keras 3, and its `Network(layer)` is a conditioner."
         )

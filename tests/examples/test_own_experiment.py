@@ -24,7 +24,7 @@ from examples.configs import cifar10_plus_gpu
 from examples.models import Form, build_model, count_parameters
 from examples.settings import Settings
 from tests.examples.commands import ROOT, finished, opened, result, run_python
-from tests.examples.training_runs import TWO_INTERVALS, assert_same_end, run_apart, run_here, tensors
+from tests.examples.training_runs import AVERAGES, TWO_INTERVALS, WEIGHTS, assert_same_end, run_apart, run_here, tensors
 from tests.time_limits import HANG_SECONDS
 from tfp_realnvp import GlowImage, RealNVPImage
 
@@ -180,16 +180,16 @@ def test_weights_are_those_of_another_run(weights, whole, began, commands, tmp_p
         printed = finished(commands(f"--run_dir={directory}", *flags, setup=TWO_INTERVALS))
     assert f"with the {'last' if weights == 'last' else 'averaged'} weights of step 8 of " in printed
     theirs, ours = tensors(whole[0] / "checkpoints" / "step-8"), tensors(directory / "checkpoints" / "step-0")
-    part = "model/averages/_sources/" if weights == "last" else "model/averages/averages/"
-    values = {name.removeprefix(part): value for name, value in theirs.items() if name.startswith(part)}
-    assert len(values) > 10
-    for name, value in values.items():
-        for place in ("_sources", "averages"):  # The averages begin there, too.
-            np.testing.assert_array_equal(ours[f"model/averages/{place}/{name}"], value)
+    part = WEIGHTS if weights == "last" else AVERAGES
+    numbers = [name.removeprefix(WEIGHTS) for name in theirs if name.startswith(WEIGHTS)]
+    assert len(numbers) > 10
+    for number in numbers:
+        for place in (WEIGHTS, AVERAGES):  # The averages begin there, too.
+            np.testing.assert_array_equal(ours[place + number], theirs[part + number])
     slots = [v for name, v in ours.items() if name.startswith("model/optimizer/_variables/") and v.size > 1]
     assert slots
     assert all((v == 0).all() for v in slots)
-    assert ours["model/averages/num_updates/.ATTRIBUTES/VARIABLE_VALUE"] == 0
+    assert ours["model/likelihood/averages/num_updates/.ATTRIBUTES/VARIABLE_VALUE"] == 0
 
 
 def test_a_run_that_began_with_others_weights_resumes_without_them(began, commands):

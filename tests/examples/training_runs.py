@@ -30,6 +30,9 @@ def {hook}(self, *args, **kwargs):
 patch.setattr(logs.Progress, "{hook}", {hook})
 """
 
+# Where a checkpoint has the weights and statistics of a model, and their averages, by number.
+WEIGHTS, AVERAGES = "model/likelihood/averages/_sources/", "model/_averages_group/members/"
+
 
 def at_step(step, statement, hook="on_train_batch_end"):
     """The setup of a run of eight steps that executes this after a step, or in the evaluation after it."""
@@ -81,7 +84,7 @@ def tensors(checkpoint):
 def assert_same_end(directory, other, step=8):
     ours, theirs = (tensors(d / "checkpoints" / f"step-{step}") for d in (directory, other))
     assert ours.keys() == theirs.keys()
-    for part in ("model/optimizer/_variables/", "model/averages/averages/", "model/averages/_sources/"):
+    for part in ("model/optimizer/_variables/", AVERAGES, WEIGHTS):
         assert any(name.startswith(part) for name in ours)
     for name, value in ours.items():
         if value.dtype.kind == "f":

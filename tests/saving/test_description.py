@@ -54,7 +54,8 @@ def test_every_argument_is_described(value):
 
 
 def test_every_class_that_is_known_is_tried():
-    assert {f"tfp_realnvp.{type(value).__name__}" for value in OBJECTS} == set(known_classes._ours)
+    known = {name for name in known_classes._ours if "keras3" not in name}  # See tests/keras3/test_network.py.
+    assert {f"tfp_realnvp.{type(value).__name__}" for value in OBJECTS} == known
 
 
 def test_the_configuration_of_a_model_has_every_argument():

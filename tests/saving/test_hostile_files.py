@@ -6,12 +6,13 @@ import resource
 import sys
 import zipfile
 
+import keras
 import pytest
 import tf_keras
 
 from tests import models
 from tests.saving import hostile_files
-from tfp_realnvp import FlowModel, __version__, load_flow
+from tfp_realnvp import __version__, load_flow
 
 MODULE = "hostile_module"
 
@@ -36,10 +37,10 @@ def _little_memory():
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(kind, tmp_path_factory):
     """A file NAME.keras of a small model."""
     path = tmp_path_factory.mktemp("kept") / "model.keras"
-    models.compiled(models.normal()).save(path)
+    kind.compiled(models.normal()).save(path)
     return path
 
 
@@ -66,7 +67,7 @@ def test_a_hostile_folder_is_refused(name, copied, touched):
 
 
 @pytest.mark.parametrize("name", hostile_files.DESCRIPTIONS)
-def test_a_hostile_model_is_refused(name, kept, tmp_path, touched):
+def test_a_hostile_model_is_refused(kind, name, kept, tmp_path, touched):
     description = hostile_files.DESCRIPTIONS[name](touched, MODULE)
 
     def change(config):
@@ -74,30 +75,30 @@ def test_a_hostile_model_is_refused(name, kept, tmp_path, touched):
 
     path = _changed(kept, tmp_path / "hostile.keras", change)
     with pytest.raises(ValueError, match=rf"of the file: tfp_realnvp {__version__}, .* by tfp_realnvp 9\.9"):
-        tf_keras.models.load_model(path)
+        kind.load_model(path)
 
 
 @pytest.mark.parametrize("name", hostile_files.CONFIGS)
-def test_a_damaged_model_is_refused(name, kept, tmp_path):
+def test_a_damaged_model_is_refused(kind, name, kept, tmp_path):
     change = hostile_files.CONFIGS[name]
     path = _changed(kept, tmp_path / "hostile.keras", lambda config: config["config"].update(change))
     with pytest.raises(ValueError, match=rf"of the file: tfp_realnvp {__version__}"):
-        tf_keras.models.load_model(path)
+        kind.load_model(path)
 
 
 @pytest.mark.parametrize("name", hostile_files.COMPILE_CONFIGS)
-def test_a_hostile_compilation_is_refused(name, kept, tmp_path, touched):
+def test_a_hostile_compilation_is_refused(kind, name, kept, tmp_path, touched):
     change = hostile_files.COMPILE_CONFIGS[name]
     path = _changed(kept, tmp_path / "hostile.keras", lambda config: config["compile_config"].update(change))
     with pytest.raises(ValueError, match=r"`compile_config` of the file: .*load it with `compile=False`"):
-        tf_keras.models.load_model(path)
-    assert type(tf_keras.models.load_model(path, compile=False)) is FlowModel
+        kind.load_model(path)
+    assert type(kind.load_model(path, compile=False)) is kind.FlowModel
 
 
-def test_a_shape_of_a_file_is_not_built(kept, tmp_path):
+def test_a_shape_of_a_file_is_not_built(kind, kept, tmp_path):
     shape = {"input_shape": [10**6, 10**6, 10**6, 1]}
     path = _changed(kept, tmp_path / "hostile.keras", lambda config: config.update(build_config=shape))
-    assert type(tf_keras.models.load_model(path)) is FlowModel
+    assert type(kind.load_model(path)) is kind.FlowModel
 
 
 @pytest.mark.parametrize("name", hostile_files.FILES)
@@ -121,12 +122,13 @@ def test_what_is_no_file_is_refused(name, copied):
 def test_the_lists_name_what_exists():
     from tfp_realnvp.saving import keras_objects, known_classes
 
-    for module, names in keras_objects.CLASSES.items():
+    listed = [(tf_keras, keras_objects.CLASSES), (keras, keras_objects.CLASSES_OF_KERAS_3)]
+    for library, module, names in ((library, *item) for library, classes in listed for item in classes.items()):
         for name in names:
             described = {"module": module, "class_name": name, "config": {}, "registered_name": None}
-            keras_objects.check_keras_object(described)
+            keras_objects.check_keras_object(described, keras=library)
             if ".src." not in module:
-                namespace = tf_keras
+                namespace = library
                 for part in module.split(".")[1:]:
                     namespace = getattr(namespace, part)
                 assert isinstance(getattr(namespace, name), type)

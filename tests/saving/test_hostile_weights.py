@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from tests import models
 from tfp_realnvp import load_flow
@@ -50,10 +49,16 @@ def _text(group, name, shape, secret):
     group.create_dataset(name, data="text")
 
 
+def _names(weights):
+    found = []
+    weights.visit(found.append)
+    return [name for name in found if name.startswith(("variable_groups", "layers", "_layers"))]
+
+
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def kept(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("kept") / "model.keras"
-    models.compiled(models.normal()).save(path)
+    kind.compiled(models.normal()).save(path)
     return path
 
 
@@ -61,7 +66,7 @@ def kept(tmp_path_factory):
     "change",
     [_external, _virtual, _never_written, _unallocated, _compressed, _external_link, _link_to_nothing, _text],
 )
-def test_a_weights_file_with_arrays_of_other_files_is_refused(change, kept, tmp_path):
+def test_a_weights_file_with_arrays_of_other_files_is_refused(kind, change, kept, tmp_path):
     secret = tmp_path / "secret"
     secret.write_bytes(bytes(1024))
     path = tmp_path / "hostile.keras"
@@ -71,7 +76,7 @@ def test_a_weights_file_with_arrays_of_other_files_is_refused(change, kept, tmp_
             if name.endswith(".h5"):
                 buffer = io.BytesIO(content)
                 with h5py.File(buffer, "r+") as weights:
-                    group = weights["variable_groups/variable_group/vars"]
+                    group = next(weights[found] for found in _names(weights) if found.endswith("/vars/0")).parent
                     shape = group["0"].shape
                     del group["0"]
                     change(group, "0", shape, secret)
@@ -79,7 +84,7 @@ def test_a_weights_file_with_arrays_of_other_files_is_refused(change, kept, tmp_
             new.writestr(name, content)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ValueError, match=r"the weights file has (no array of its own|a link) at"):
-        tf_keras.models.load_model(path)
+        kind.load_model(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**19  # kB
 
 

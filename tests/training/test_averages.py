@@ -2,21 +2,19 @@
 
 import numpy as np
 import pytest
-import tf_keras
 
-from tests.models import assert_equal, compiled, copy_weights, images, normal, tiny, values
+from tests.models import assert_equal, copy_weights, images, normal, tiny, values
 from tests.training.fitting import by_steps
-from tfp_realnvp import FlowModel
 
 
-def test_averages_follow_their_closed_form():
+def test_averages_follow_their_closed_form(kind):
     distribution = tiny()
-    model = compiled(distribution, averaging=0.2, optimizer=tf_keras.optimizers.Adam(0.1))
+    model = kind.compiled(distribution, averaging=0.2, optimizer=kind.optimizers.Adam(0.1))
     names = [v.name for v in distribution.variables]
     assert any("statistics/mean" in name for name in names)
     assert [a.name for a in model.averages.averages] == [name.replace(":0", "/average:0") for name in names]
     seen = [values(distribution.variables)]
-    after_step = tf_keras.callbacks.LambdaCallback(
+    after_step = kind.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: seen.append(values(distribution.variables))
     )
     model.fit(images(), batch_size=2, callbacks=[after_step], verbose=0)
@@ -36,17 +34,17 @@ def test_averages_follow_their_closed_form():
     assert_equal(values(distribution.variables), raw)
     with model.evaluation_weights():
         assert_equal(values(distribution.variables), values(model.averages.averages))
-        assert compiled(distribution).evaluate(images(), verbose=0) == averaged
+        assert kind.compiled(distribution).evaluate(images(), verbose=0) == averaged
     assert_equal(values(distribution.variables), raw)
-    assert abs(compiled(distribution).evaluate(images(), verbose=0)[1] - averaged[1]) > 1e-3
+    assert abs(kind.compiled(distribution).evaluate(images(), verbose=0)[1] - averaged[1]) > 1e-3
     with pytest.raises(KeyError), model.evaluation_weights():
         raise KeyError
     assert_equal(values(distribution.variables), raw)
 
 
-def test_averaging_leaves_training_alone():
-    plain = compiled(tiny())
-    averaged = compiled(tiny(), averaging=0.9)
+def test_averaging_leaves_training_alone(kind):
+    plain = kind.compiled(tiny())
+    averaged = kind.compiled(tiny(), averaging=0.9)
     copy_weights(plain, averaged)
     by_steps(plain, images(), 3)
     averaged.fit(images(), batch_size=8, epochs=3, shuffle=False, validation_data=(images(4, seed=1),), verbose=0)
@@ -54,6 +52,6 @@ def test_averaging_leaves_training_alone():
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, 2])
-def test_averaging_out_of_range_is_refused(decay):
+def test_averaging_out_of_range_is_refused(kind, decay):
     with pytest.raises(ValueError, match="`averaging`"):
-        FlowModel(normal(), averaging=decay)
+        kind.FlowModel(normal(), averaging=decay)

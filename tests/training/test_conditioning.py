@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tests.models import DIMENSIONS, assert_equal, compiled, couplings, images, normal, on_prior, values
-from tests.training.fitting import batched, noisy, still
+from tests.models import DIMENSIONS, assert_equal, couplings, images, normal, on_prior, values
+from tests.training.fitting import batched, noisy
 
 tfb = tfp.bijectors
 
@@ -20,11 +20,11 @@ def with_influence(bijector):
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["flow", "chain"])
-def test_pairs_of_images_and_conditioning_are_taken(wrapped):
+def test_pairs_of_images_and_conditioning_are_taken(kind, wrapped):
     bijector = with_influence(couplings(conditioning_size=2))
     distribution = on_prior(tfb.Chain([bijector, tfb.Scale(1.1)]) if wrapped else bijector)
     x, vectors = images(8), np.random.RandomState(1).randn(8, 2).astype(np.float32)
-    model = compiled(distribution, optimizer=still())
+    model = kind.compiled(distribution, optimizer=kind.still())
     keywords = {"conditioning": vectors}
     log_prob = distribution.log_prob(noisy(x), bijector_kwargs={bijector.name: keywords} if wrapped else keywords)
     loss, bits = model.evaluate(x, vectors, batch_size=4, verbose=0)
@@ -42,14 +42,14 @@ def test_pairs_of_images_and_conditioning_are_taken(wrapped):
     assert model.fit(batched(x, vectors), verbose=0).history == plain
 
 
-def test_conditioning_is_refused_where_none_is_taken():
+def test_conditioning_is_refused_where_none_is_taken(kind):
     with pytest.raises(ValueError, match="takes no conditioning"):
-        compiled(normal(), optimizer=still(), seed=3).evaluate(images(), np.zeros([8, 2]), verbose=0)
+        kind.compiled(normal(), optimizer=kind.still(), seed=3).evaluate(images(), np.zeros([8, 2]), verbose=0)
 
 
-def test_a_chain_without_conditioning_trains():
+def test_a_chain_without_conditioning_trains(kind):
     bijector = couplings()
-    model = compiled(on_prior(tfb.Chain([bijector, tfb.Scale(0.9)])))
+    model = kind.compiled(on_prior(tfb.Chain([bijector, tfb.Scale(0.9)])))
     before = values(bijector.non_trainable_variables)
     assert np.isfinite(model.fit(images(), verbose=0).history["loss"][0])
     assert all(np.any(a != b) for a, b in zip(before, values(bijector.non_trainable_variables), strict=True))

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
-from tests.models import SHAPE, compiled, images, on_prior
+from tests.models import SHAPE, images, on_prior
 from tfp_realnvp import ActNorm, GlowImage, initialize_from_data
 from tfp_realnvp.training import initialization
 
@@ -18,38 +17,30 @@ def norms(distribution):
     return [m for m in distribution.submodules if isinstance(m, ActNorm)]
 
 
-def frozen(distribution, **options):
+def frozen(kind, distribution, **options):
     """A model whose training moves nothing, so that only the start does."""
-    return compiled(distribution, optimizer=tf_keras.optimizers.SGD(0.0), **options)
-
-
-class Batches(tf_keras.utils.Sequence):
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, index):
-        return images(8, seed=index)
+    return kind.compiled(distribution, optimizer=kind.optimizers.SGD(0.0), **options)
 
 
 def generator():
     for seed in range(2):
-        yield images(8, seed=seed)
+        yield (images(8, seed=seed),)  # Keras 3 takes tuples only.
 
 
 FORMS = {
-    "array": lambda: (images(8), {"batch_size": 8}),
-    "tensor": lambda: (tf.constant(images(8)), {"batch_size": 8}),
-    "dataset": lambda: (tf.data.Dataset.from_tensors(images(8)), {}),
-    "sequence": lambda: (Batches(), {}),
-    "generator": lambda: (generator(), {"steps_per_epoch": 2}),
+    "array": lambda kind: (images(8), {"batch_size": 8}),
+    "tensor": lambda kind: (tf.constant(images(8)), {"batch_size": 8}),
+    "dataset": lambda kind: (tf.data.Dataset.from_tensors(images(8)), {}),
+    "sequence": lambda kind: (kind.sequence(list(generator())), {}),
+    "generator": lambda kind: (generator(), {"steps_per_epoch": 2}),
 }
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_fit_starts_every_norm_from_the_first_batch(form):
+def test_fit_starts_every_norm_from_the_first_batch(kind, form):
     distribution = glow()
-    x, options = FORMS[form]()
-    history = frozen(distribution).fit(x, epochs=1, verbose=0, **options)
+    x, options = FORMS[form](kind)
+    history = frozen(kind, distribution).fit(x, epochs=1, verbose=0, **options)
     assert all(norm.initialized for norm in norms(distribution))
     expected = glow()
     first = expected.bijector.parts[1].parts[1]
@@ -75,8 +66,8 @@ def test_it_starts_from_rows_of_the_whole_array(count, convert):
     np.testing.assert_array_equal(conditioning, rows + 100)
 
 
-def test_it_may_start_before_fit():
-    model = frozen(glow(), averaging=0.5)
+def test_it_may_start_before_fit(kind):
+    model = frozen(kind, glow(), averaging=0.5)
     model.initialize_from_data(images(8, seed=3))
     started = [norm.bias.numpy() for norm in norms(model.distribution)]
     assert all(np.abs(bias).max() > 0 for bias in started)
@@ -88,16 +79,16 @@ def test_it_may_start_before_fit():
         np.testing.assert_array_equal(norm.bias, bias)
 
 
-def test_a_generator_keeps_its_first_batch():
-    model = frozen(glow())
+def test_a_generator_keeps_its_first_batch(kind):
+    model = frozen(kind, glow())
     seen = []
-    model.fit((seen.append(len(x)) or x for x in generator()), epochs=1, steps_per_epoch=2, verbose=0)
+    model.fit((seen.append(len(x)) or (x,) for (x,) in generator()), epochs=1, steps_per_epoch=2, verbose=0)
     assert seen == [8, 8]
 
 
-def test_training_goes_on_from_where_it_was_and_averages_begin_at_the_start():
+def test_training_goes_on_from_where_it_was_and_averages_begin_at_the_start(kind):
     distribution = glow()
-    model = frozen(distribution, averaging=0.9)
+    model = frozen(kind, distribution, averaging=0.9)
     model.fit(images(8), verbose=0)
     start = [v.numpy() for v in distribution.variables]
     with model.evaluation_weights():
@@ -108,19 +99,19 @@ def test_training_goes_on_from_where_it_was_and_averages_begin_at_the_start():
         np.testing.assert_array_equal(a, v)
 
 
-def test_a_saved_model_does_not_start_again(tmp_path):
-    model = frozen(glow())
+def test_a_saved_model_does_not_start_again(kind, tmp_path):
+    model = frozen(kind, glow())
     model.fit(images(8), verbose=0)
     model.save(tmp_path / "model.keras")
-    loaded = tf_keras.models.load_model(tmp_path / "model.keras")
+    loaded = kind.load_model(tmp_path / "model.keras")
     loaded.fit(images(8, seed=5), verbose=0)
     for a, b in zip(model.distribution.variables, loaded.distribution.variables, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_conditioning_reaches_the_start():
+def test_conditioning_reaches_the_start(kind):
     distribution = glow(conditioning_size=3)
-    frozen(distribution).fit(images(8), np.eye(3, dtype=np.float32)[np.arange(8) % 3], verbose=0)
+    frozen(kind, distribution).fit(images(8), np.eye(3, dtype=np.float32)[np.arange(8) % 3], verbose=0)
     assert all(norm.initialized for norm in norms(distribution))
 
 
@@ -134,8 +125,8 @@ def test_conditioning_reaches_the_start():
     ],
     ids=["scaled", "levels", "shape", "dataset"],
 )
-def test_mistakes_of_a_model(batch, error, message):
-    model = frozen(glow())
+def test_mistakes_of_a_model(kind, batch, error, message):
+    model = frozen(kind, glow())
     with pytest.raises(error, match=message):
         model.initialize_from_data(batch)
     assert not any(norm.initialized for norm in norms(model.distribution))
@@ -160,6 +151,6 @@ def test_it_is_refused_in_a_graph():
         tf.function(lambda x: initialize_from_data(glow(), x))(tf.zeros([1, *SHAPE]))
 
 
-def test_a_model_that_was_never_started_says_so_when_it_is_sampled():
+def test_a_model_that_was_never_started_says_so_when_it_is_sampled(kind):
     with pytest.warns(UserWarning, match=r"'glow_image' were never initialized.*FlowModel.fit"):
-        assert compiled(glow()).sample(2).shape == (2, *SHAPE)
+        assert kind.compiled(glow()).sample(2).shape == (2, *SHAPE)

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from tests.models import assert_equal, compiled, copy_weights, images, normal, normal_bits, tiny, values
-from tests.training.fitting import by_steps, noisy, still
+from tests.models import assert_equal, copy_weights, images, normal, normal_bits, tiny, values
+from tests.training.fitting import by_steps, noisy
 
 
-def test_predict_takes_any_draw_of_the_noise():
+def test_predict_takes_any_draw_of_the_noise(kind):
     x = images(10)
-    model = compiled(normal(), seed=3)
+    model = kind.compiled(normal(), seed=3)
 
     def predict(draw):
         return model.predict(x, batch_size=4, verbose=0, draw=draw)
@@ -23,8 +23,8 @@ def test_predict_takes_any_draw_of_the_noise():
     assert np.abs(first - predict(2)).min() > 0
 
 
-def test_evaluation_is_repeatable():
-    model = compiled(tiny())
+def test_evaluation_is_repeatable(kind):
+    model = kind.compiled(tiny())
     first = model.evaluate(images(), batch_size=4, verbose=0)
     predicted = model.predict(images(), batch_size=4, verbose=0)
     assert model.evaluate(images(), batch_size=4, verbose=0) == first
@@ -38,17 +38,17 @@ def test_evaluation_is_repeatable():
     assert model.evaluate(images(), batch_size=4, verbose=0) == first
 
 
-def test_training_noise_differs_by_step_and_seed():
-    model = compiled(normal(), optimizer=still())
+def test_training_noise_differs_by_step_and_seed(kind):
+    model = kind.compiled(normal(), optimizer=kind.still())
     history = by_steps(model, images(), 4)["loss"]
     assert len(set(history)) == 4  # Only the noise differs from step to step.
-    assert by_steps(compiled(normal(), optimizer=still()), images(), 4)["loss"] == history
-    other = by_steps(compiled(normal(), optimizer=still(), seed=1), images(), 4)["loss"]
+    assert by_steps(kind.compiled(normal(), optimizer=kind.still()), images(), 4)["loss"] == history
+    other = by_steps(kind.compiled(normal(), optimizer=kind.still(), seed=1), images(), 4)["loss"]
     assert not set(other) & set(history)
 
 
-def test_the_same_seed_gives_the_same_training():
-    models = [compiled(tiny(), seed=seed) for seed in (5, 5, 6)]
+def test_the_same_seed_gives_the_same_training(kind):
+    models = [kind.compiled(tiny(), seed=seed) for seed in (5, 5, 6)]
     for model in models[1:]:
         copy_weights(models[0], model)
     histories = [by_steps(model, images(), 4)["loss"] for model in models]

@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-import tf_keras
 
 from tests.convolutions import convolutions, expected_convolutions
-from tests.models import compiled, flow, images, tiny, values
-from tests.training.fitting import batched, still
+from tests.models import flow, images, tiny, values
 from tfp_realnvp import RunningStatistics
 
 MODES = {
@@ -37,11 +35,11 @@ def origin():
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_running_statistics_move_once_a_step(mode, origin):
+def test_running_statistics_move_once_a_step(kind, mode, origin):
     weights, batch = origin
     distribution = tiny(residual_blocks=1)
     start(distribution, weights)
-    model = compiled(distribution, optimizer=still(), dequantize=False, options=MODES[mode])
+    model = kind.compiled(distribution, optimizer=kind.still(), dequantize=False, options=MODES[mode])
     pixels = tf.data.Dataset.from_tensors(images(4).astype(np.float32) + 0.5).repeat(3)
     model.fit(pixels, verbose=0)
     for v, initial, of_batch in zip(
@@ -52,16 +50,16 @@ def test_running_statistics_move_once_a_step(mode, origin):
 
 
 @pytest.fixture(scope="module")
-def plain_run(origin):
-    return train(origin[0], {})
+def plain_run(kind, origin):
+    return train(kind, origin[0], {})
 
 
-def train(weights, options, dequantize=True):
+def train(kind, weights, options, dequantize=True):
     distribution = tiny(residual_blocks=1)
     start(distribution, weights)
     # Without this epsilon, Adam would take whole steps along gradients that are 0 but for rounding.
-    optimizer = tf_keras.optimizers.Adam(1e-3, epsilon=1e-2)
-    model = compiled(distribution, optimizer=optimizer, options=options, dequantize=dequantize)
+    optimizer = kind.optimizers.Adam(1e-3, epsilon=1e-2)
+    model = kind.compiled(distribution, optimizer=optimizer, options=options, dequantize=dequantize)
     history = model.fit(images(24), batch_size=4, shuffle=False, epochs=2, verbose=0).history
     return history, values(distribution.variables), model.evaluate(images(), verbose=0)
 
@@ -76,22 +74,21 @@ def assert_trained_alike(run, expected_run):
 
 
 @pytest.mark.parametrize("mode", ["three_steps", "eager"])
-def test_modes_train_alike(mode, origin, plain_run):
-    assert_trained_alike(train(origin[0], MODES[mode]), plain_run)
+def test_modes_train_alike(kind, mode, origin, plain_run):
+    assert_trained_alike(train(kind, origin[0], MODES[mode]), plain_run)
 
 
-def test_xla_trains_alike(origin):
+def test_xla_trains_alike(kind, origin):
     # There is no noise here, as XLA draws other numbers for the same seed.
     weights = origin[0]
-    run = train(weights, MODES["xla"], dequantize=False)
-    assert_trained_alike(run, train(weights, {}, dequantize=False))
+    run = train(kind, weights, MODES["xla"], dequantize=False)
+    assert_trained_alike(run, train(kind, weights, {}, dequantize=False))
 
 
-def test_a_step_evaluates_each_network_once():
+def test_a_step_evaluates_each_network_once(kind):
     distribution = flow()
-    model = compiled(distribution)
-    iterator = iter(batched(images()))
-    traced = model.make_train_function().get_concrete_function(iterator)
-    assert convolutions(traced) == expected_convolutions(distribution)
-    traced = model.make_test_function().get_concrete_function(iterator)
-    assert convolutions(traced) == expected_convolutions(distribution)
+    model = kind.compiled(distribution)
+    strategy = model.distribute_strategy
+    for step in (model.train_step, model.test_step):
+        traced = tf.function(lambda x, step=step: strategy.run(step, (x,))).get_concrete_function(tf.constant(images()))
+        assert convolutions(traced) == expected_convolutions(distribution)

@@ -187,7 +187,7 @@ def check_rebuilds(distribution: tfp.distributions.Distribution, description: An
     classes = classes_of(parts)
     # Variables of a graph take no memory, and no random numbers from the program. Keras layers, which were built
     # eagerly, can't be built in a graph too.
-    keras = any(isinstance(part, tf_keras.layers.Layer) for part in parts)
+    keras = any(isinstance(part, tf_keras.layers.Layer) or getattr(part, "of_keras", False) for part in parts)
     with contextlib.nullcontext() if keras else tf.Graph().as_default():
         rebuilt = build(description, classes)
     own, theirs = (

@@ -11,11 +11,21 @@ def check_weights_file(store: Any) -> None:
     """Raises ValueError unless every array in a weights file lies in that file, whole, as Keras writes it.
 
     Args:
-      store: what Keras gives to `load_own_variables`: a group of the file, or a dict if it has none.
+      store: what Keras gives to `load_own_variables`. For tf_keras a group of the file, or a dict if it has none; for
+        Keras 3 an object with the file.
     """
-    if not isinstance(store, h5py.Group):
+    file = store.file if isinstance(store, h5py.Group) else getattr(store, "h5_file", None)
+    if file is None:
         raise ValueError("the weights file is none of HDF5, or lacks the variables of the model itself; save it anew.")
-    pending, seen = [store.file["/"]], 0
+    try:
+        _check_file(file)
+    except ValueError:
+        file.close()  # Keras 3 would go on to the next layer, and raise the error at the end.
+        raise
+
+
+def _check_file(file: h5py.File) -> None:
+    pending, seen = [file["/"]], 0
     while pending:
         group = pending.pop()
         for name in group:

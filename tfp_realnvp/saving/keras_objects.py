@@ -1,4 +1,4 @@
-"""Which Keras objects a file may name: Keras' own deserialisation imports any module and returns any function in it."""
+"""Which objects of either Keras a file may name: Keras itself imports any module and returns any function in it."""
 
 import graphlib
 from collections.abc import Iterator, Mapping
@@ -35,6 +35,7 @@ _SCHEDULES = frozenset(
 )
 
 _MOST_NESTED = 16
+_TENSOR_OF_KERAS_3 = "__keras_tensor__"  # Shape, dtype and history of what goes from layer to layer.
 
 # Keras' name of a module -> the classes that may be named with it.
 CLASSES: Mapping[str, frozenset[str]] = {
@@ -50,6 +51,12 @@ CLASSES: Mapping[str, frozenset[str]] = {
     "keras.optimizers.schedules": _SCHEDULES,
     "keras.src.mixed_precision.loss_scale_optimizer": frozenset({"LossScaleOptimizer", "LossScaleOptimizerV3"}),
 }
+# What Keras 3 has besides.
+CLASSES_OF_KERAS_3: Mapping[str, frozenset[str]] = {
+    "keras": frozenset({"DTypePolicy"}),
+    "keras.src.models.functional": frozenset({"Functional"}),
+    "keras.optimizers": frozenset({"Lamb", "LossScaleOptimizer", "Muon"}),
+}
 # How the keys of a layer's configuration end -> the functions and classes that they may name by a string.
 NAMES: Mapping[str, frozenset[str]] = {
     "activation": _ACTIVATIONS,
@@ -59,7 +66,7 @@ NAMES: Mapping[str, frozenset[str]] = {
 }
 
 
-def check_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None) -> None:
+def check_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, keras: Any = tf_keras) -> None:
     """Raises ValueError unless Keras may make an object of `config`: all that it names is known and takes plain data.
 
     Known are the layers, initializers, regularizers, constraints, optimizers and learning rate schedules of Keras that
@@ -68,13 +75,14 @@ def check_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = N
     Args:
       config: what `tf_keras.saving.serialize_keras_object` returns, or anything else from a file.
       custom_objects: dict, name to class or function.
+      keras: `tf_keras` or Keras 3, which will make the object.
     """
     for key, value in walk(config):
         if isinstance(value, dict) and ("class_name" in value or "compile_config" in value):
-            _check_class(value, custom_objects)
+            _check_class(value, custom_objects, keras)
         elif isinstance(value, str):
             ending = key.rpartition("_")[2]
-            if ending in NAMES and value not in NAMES[ending] and registered(value, custom_objects) is None:
+            if ending in NAMES and value not in NAMES[ending] and registered(value, custom_objects, keras) is None:
                 raise _refused(f"`{key}`={value!r}", value)
 
 
@@ -96,21 +104,25 @@ def walk(config: Any) -> Iterator[tuple[str, Any]]:
             found += [(key, entry, depth + 1) for entry in value]
 
 
-def _check_class(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> None:
+def _check_class(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None, keras: Any) -> None:
     name, module = config.get("class_name"), config.get("module")
     name_in_registry = config.get("registered_name", name)
+    if name == _TENSOR_OF_KERAS_3 and keras is not tf_keras:
+        return
     if name == "function":
         function = config.get("config")
-        found, ours = _in_registry(function), registered(function, custom_objects)
+        found, ours = _in_registry(function, keras), registered(function, custom_objects, keras)
         own = module == "builtins" and function in _ACTIVATIONS and name_in_registry in (None, function)
         if not (ours is found if found is not None else own or ours is not None):
             raise _refused(f"function {function!r} of module {module!r}", function)
         return
     # What Keras finds in its registry goes before what the module says. Without a module it takes its oldest format,
     # which has bytecode.
-    found, ours = _in_registry(name_in_registry), registered(name_in_registry, custom_objects)
+    found, ours = _in_registry(name_in_registry, keras), registered(name_in_registry, custom_objects, keras)
     known = isinstance(name, str) and "module" in config and not config.get("compile_config")
     own = isinstance(module, str) and name in CLASSES.get(module.removeprefix("tf_"), ())
+    if keras is not tf_keras and isinstance(module, str):
+        own |= name in CLASSES_OF_KERAS_3.get(module, ())
     permitted = ours is found if found is not None else own or ours is not None
     if not known or not permitted or not (own or isinstance(ours, type)):
         raise _refused(f"class {name!r} of module {module!r}", name_in_registry or name)
@@ -150,9 +162,9 @@ def _has_input(config: Any) -> bool:
     return isinstance(first, dict) and first.get("class_name") == "InputLayer"
 
 
-def _in_registry(name: Any) -> Any:
+def _in_registry(name: Any, keras: Any) -> Any:
     """Returns what Keras itself would take for this name before it looks at the module."""
-    return tf_keras.saving.get_registered_object(name) if isinstance(name, str) else None
+    return keras.saving.get_registered_object(name) if isinstance(name, str) else None
 
 
 def _refused(what: str, name: Any) -> ValueError:

@@ -32,11 +32,17 @@ _LIBRARIES = ("keras", "tensorflow", "tensorflow_probability", "tf_keras", "tfp_
 _OURS_IN_KERAS = ("tfp_realnvp>Adam", "tfp_realnvp>Muon")
 
 _ours: dict[str, type] = {}
+_kerases: list[Any] = [tf_keras]
 
 
-def register(*classes: type) -> None:
-    """Makes classes of this package known, by their public names."""
-    _ours.update({f"tfp_realnvp.{cls.__name__}": cls for cls in classes})
+def read_registry_of(keras: Any) -> None:
+    """Makes the classes known, too, that a user has registered with this Keras, e.g. Keras 3."""
+    _kerases.append(keras)
+
+
+def register(*classes: type, package: str = "tfp_realnvp") -> None:
+    """Makes classes of this package known, by their public names in `package`."""
+    _ours.update({f"{package}.{cls.__name__}": cls for cls in classes})
 
 
 def is_ours(name: str) -> bool:
@@ -53,19 +59,27 @@ def name_of(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def registered(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
+def registered(name: Any, custom_objects: Mapping[str, Any] | None = None, keras: Any = None) -> Any:
     """Returns what the user has registered with Keras or passed as `custom_objects` by this name, or None.
 
     Libraries register classes too, among them TFP's `DistributionLambda`, which unpickles a string: these don't count.
+
+    Args:
+      name: what the file says.
+      custom_objects: dict, name to class or function.
+      keras: the Keras whose registry counts. Default: each that is in use.
     """
     if not isinstance(name, str):
         return None
     if custom_objects and name in custom_objects:
         return custom_objects[name]
-    found = tf_keras.saving.get_registered_object(name)
-    library = str(getattr(found, "__module__", "")).partition(".")[0] in _LIBRARIES
-    registered_globally = tf_keras.saving.get_custom_objects().get(name) is found
-    return None if library and registered_globally and name not in _OURS_IN_KERAS else found
+    for each in _kerases if keras is None else [keras]:
+        found = each.saving.get_registered_object(name)
+        library = str(getattr(found, "__module__", "")).partition(".")[0] in _LIBRARIES
+        registered_globally = each.saving.get_custom_objects().get(name) is found
+        if found is not None and not (library and registered_globally and name not in _OURS_IN_KERAS):
+            return found
+    return None
 
 
 def class_of(name: Any, custom_objects: Mapping[str, type]) -> type:
@@ -81,6 +95,8 @@ def class_of(name: Any, custom_objects: Mapping[str, type]) -> type:
     if not isinstance(name, str):
         raise ValueError(f"class {name!r} is not known: it must be a name")
     found = registered(name, custom_objects) or _ours.get(name) or _plain(name)
+    if found is None and name.startswith("tfp_realnvp.keras3."):
+        raise ValueError(f"class {name!r} is of Keras 3: `import tfp_realnvp.keras3` first")
     if not isinstance(found, type):
         reason = "takes more than plain data" if name in _tfp_classes() else "is not known"
         raise ValueError(f"class {name!r} {reason}: pass `custom_objects`={{{name!r}: the class}} if you trust it")

@@ -4,13 +4,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
-import tf_keras
 
 from tfp_realnvp.checks import check_number
 from tfp_realnvp.runtime.replicas import replica_local
 
 
-class WeightAverages(tf_keras.layers.Layer):
+class WeightAverages(tf.Module):
     """Averages of weights and of running statistics, for evaluation.
 
         average += (1 - d) * (weight - average),      d = min(decay, (1 + updates) / (10 + updates))
@@ -21,13 +20,12 @@ class WeightAverages(tf_keras.layers.Layer):
 
     def __init__(self, variables: Sequence[tf.Variable], decay: float, name: str = "weight_averages") -> None:
         """Builds the averages of those `variables` that are of float types; `decay` is a float in (0, 1)."""
-        super().__init__(name=name, trainable=False)
+        super().__init__(name=name)
         check_number("averaging", decay, lambda d: 0 < d < 1, "None or a decay in (0, 1), e.g. 0.999")
         self.decay = decay
         self._sources = [v for v in variables if v.dtype.is_floating]
         self.averages = [_average(v) for v in self._sources]
         self.num_updates = replica_local(lambda: tf.zeros([], tf.int64), "num_updates")
-        self.built = True
 
     def update(self) -> None:
         """Moves every average by one step; called in a replica."""

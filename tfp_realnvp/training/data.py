@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 
 from tfp_realnvp.keywords import check_conditioning, conditioning_of_distribution
 
@@ -63,6 +62,8 @@ def check_images(
     else:
         return
     shape = None if conditioning is None else tf.TensorShape(getattr(conditioning, "shape", None))
+    if shape is not None and shape.rank == 2 and shape[-1] == 0:  # See `y_beside_weights`.
+        shape = None
     takes = conditioning_of_distribution(distribution)
     how = {} if pass_it is None else {"pass_it": pass_it}
     check_conditioning(f"`{argument}`: its conditioning", shape, takes, rank=2, **how)
@@ -202,7 +203,7 @@ def y_beside_weights(x: Any, y: Any, sample_weight: Any) -> Any:
 
 def unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
     """Returns images, conditioning and weights of what Keras gives to a step; None for what there is not."""
-    images, conditioning, weights = tf_keras.utils.unpack_x_y_sample_weight(data)
+    images, conditioning, weights = (*data, None, None)[:3] if isinstance(data, list | tuple) else (data, None, None)
     if isinstance(images, tuple):  # `predict` knows no y, so its x are pairs.
         images, conditioning = images
     if conditioning is not None and conditioning.shape.rank == 2 and conditioning.shape[-1] == 0:

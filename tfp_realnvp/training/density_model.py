@@ -16,13 +16,20 @@ from tfp_realnvp.pixels import dequantize, quantize
 from tfp_realnvp.runtime.replicas import in_several_replicas
 from tfp_realnvp.sampling import pixels_of_latents, sample_latents, size_divisor
 from tfp_realnvp.training.data import check_array, check_real_pixels, conditioning_rows, image_dtype
-from tfp_realnvp.training.model_files import ModelFiles
+from tfp_realnvp.training.maximum_likelihood import MaximumLikelihood
 
 _WARMTH = "a finite number above 0; 1 draws from the distribution itself, e.g. 0.7 from its denser parts"
 
 
-class DensityModel(ModelFiles):
-    """The part of a `FlowModel` that draws pictures and scores them, each by one compiled function."""
+class DensityModel:
+    """The part of a `FlowModel` of either Keras that draws pictures and scores them, each by one compiled function.
+
+    Attributes:
+      likelihood: `MaximumLikelihood`, which a subclass sets.
+    """
+
+    likelihood: MaximumLikelihood
+    distribution: tfp.distributions.Distribution
 
     def sample(
         self,
@@ -90,7 +97,7 @@ class DensityModel(ModelFiles):
                 f"`temperature`={temperature}: the flow answers with pixels that are not numbers; lower it, or go back "
                 "to sound weights, e.g. the last checkpoint."
             )
-        return quantize(pixels, self.levels)
+        return quantize(pixels, self.likelihood.levels)
 
     def log_prob(self, images: Any, *, conditioning: Any = None, seed: Any = (0, 0)) -> tf.Tensor:
         """Returns the log density of each image, nats [N], with the weights of `evaluate`.
@@ -123,13 +130,13 @@ class DensityModel(ModelFiles):
         seed = _seed_pair(seed)
         dtype = image_dtype("images", getattr(images, "dtype", tf.float32))
         if dtype.is_integer:
-            check_array("images", images, self.distribution, self.levels, whole=True)
-            if not self.dequantize:
+            check_array("images", images, self.distribution, self.likelihood.levels, whole=True)
+            if not self.likelihood.dequantize:
                 raise ValueError(
                     f"`images` of dtype {dtype.name}: must be of a float type, with their noise, "
                     "since this model was built with `dequantize=False`; pass them through `dequantize`."
                 )
-            images = dequantize(images, self.levels, seed=seed)
+            images = dequantize(images, self.likelihood.levels, seed=seed)
         else:
             check_real_pixels("images", images, self.distribution)
         rows = conditioning_rows(conditioning, images.shape[0], self.distribution)
@@ -181,7 +188,7 @@ class DensityModel(ModelFiles):
         key = f"{body.__name__} {size}"
         if key not in self._functions:
             self._functions[key] = tf.function(body, input_signature=list(inputs), autograph=False)
-        with self.evaluation_weights():
+        with self.likelihood.evaluation_weights():
             return self._functions[key](*inputs.values())
 
     @functools.cached_property  # No attribute that Keras or a checkpoint would see.

@@ -1,13 +1,12 @@
 """Layers that start from data, and the batch that a training starts from."""
 
 import dataclasses
-import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-import tf_keras
 
 from tfp_realnvp.bijectors.act_norm import ActNorm
 from tfp_realnvp.checks import check_distribution, check_input_type
@@ -100,15 +99,19 @@ def first_batch(x: Any, y: Any, batch_size: int | None, validation_split: float)
         count = max(1, int(len(x) * (1 - validation_split)))  # Keras validates on the last ones.
         rows = np.arange(min(size, count)) * count // min(size, count)  # Spread, since images may be sorted.
         return x, (_rows(x, rows), None if y is None else _rows(y, rows))
-    if isinstance(x, tf_keras.utils.Sequence):
-        return x, unpack(x[0])[:2]
     iterator = iter(x)
     data = next(iterator, None)
     if data is None:
         raise ValueError("`x` has no batch: it needs at least one, with images.")
     if isinstance(x, tf.distribute.DistributedDataset):
         data = _gathered(tf.distribute.get_strategy(), data)
-    return itertools.chain([data], iterator) if iterator is x else x, unpack(data)[:2]
+    return _chained(data, iterator) if iterator is x else x, unpack(data)[:2]
+
+
+def _chained(first: Any, others: Iterator[Any]) -> Iterator[Any]:
+    """Yields `first`, then `others`; Keras 3 takes no other iterators than generators."""
+    yield first
+    yield from others
 
 
 def _rows(array: Any, rows: np.ndarray) -> Any:

@@ -1,14 +1,11 @@
-"""What Keras saves of a model, and what it makes of a file."""
+"""What either Keras saves of a model, and what it makes of a file."""
 
-import contextlib
 import os
 import pathlib
-import warnings
-from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import tensorflow as tf
-import tf_keras
 
 from tfp_realnvp.checks import check_finite
 from tfp_realnvp.saving.atomic import written_whole
@@ -17,31 +14,36 @@ from tfp_realnvp.saving.export import export_saved_model
 from tfp_realnvp.saving.hdf5 import check_weights_file
 from tfp_realnvp.saving.keras_objects import check_keras_object
 from tfp_realnvp.saving.versions import listed, versions
-from tfp_realnvp.training.callbacks import check_filepath
-from tfp_realnvp.training.likelihood_model import LEGACY, LikelihoodModel
+from tfp_realnvp.training.density_model import DensityModel
 
 # What the distribution of a NAME.keras may build, and averages and an optimizer's slots as much again each; Keras reads
 # the weights, by whose size it could be judged, only later. The paper's largest flow has 1,204 variables of 0.39 GB. A
 # larger model is built in Python, and gets the file's weights by `load_weights`.
 _MOST_VARIABLES, _MOST_BYTES = 2**13, 2**29
-# Keras 3 knows no class of tf_keras and imports none: its error shows the file's configuration, and so this, first.
-_LOAD_WITH = (
-    "`import tfp_realnvp`, then `tf_keras.models.load_model`: this is a file of tf_keras, and Keras 3, which is "
-    "`keras` and `tf.keras`, can't load it"
-)
+_KerasModel: Any = object  # For mypy: a subclass is a Keras model as well.
 
 
-class ModelFiles(LikelihoodModel):
-    """The part of a `FlowModel` that goes into files and comes out of them."""
+def check_filepath(filepath: Any) -> None:
+    """Raises ValueError unless Keras will write a file NAME.keras to `filepath`."""
+    if not os.fspath(filepath).endswith(".keras"):
+        raise ValueError(
+            f"`filepath`={filepath}: must end in .keras to hold the whole model; `save_weights` writes the weights "
+            "alone, `export` a SavedModel."
+        )
 
-    @contextlib.contextmanager
-    def evaluation_weights(self) -> Iterator[None]:
-        """Within the block the distribution has the weights that `evaluate` uses: the averages, if there are any.
 
-        Running statistics that are set in the block, as by `recalibrate`, stay with these weights.
-        """
-        with self.averages.swapped_in() if self.averages is not None else contextlib.nullcontext():
-            yield
+class ModelFiles(DensityModel, _KerasModel):
+    """The part of a `FlowModel` that goes into files and comes out of them.
+
+    Attributes:
+      library: `tf_keras` or Keras 3, whose model a subclass is.
+      load_with: str, the first entry of a file's configuration. The error of a Keras that can't load it shows it.
+      variable_groups: layers of that Keras, with `members` and `trainable`.
+    """
+
+    library: ModuleType
+    load_with: str
+    variable_groups: list[Any]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the distribution among them as `save_flow` describes it.
@@ -49,15 +51,16 @@ class ModelFiles(LikelihoodModel):
         Raises:
           TypeError: if something in the distribution can't be described, e.g. a function; the message says where.
         """
+        likelihood = self.likelihood
         return {
-            "load_with": _LOAD_WITH,
+            "load_with": self.load_with,
             "versions": versions(),
             "distribution": describe(self.distribution),
-            "levels": self.levels,
-            "dequantize": self.dequantize,
-            "l2": self.l2,
-            "averaging": None if self.averages is None else self.averages.decay,
-            "seed": int(self.seed.numpy()),
+            "levels": likelihood.levels,
+            "dequantize": likelihood.dequantize,
+            "l2": likelihood.l2,
+            "averaging": None if likelihood.averages is None else likelihood.averages.decay,
+            "seed": int(likelihood.seed.numpy()),
             "name": self.name,
             "frozen": [i for i, group in enumerate(self.variable_groups) if not group.trainable],
         }
@@ -103,8 +106,8 @@ class ModelFiles(LikelihoodModel):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as before; Keras leaves that to models with a `compile` of their own."""
         try:
-            check_keras_object(config)
-            self.compile(**tf_keras.saving.deserialize_keras_object(config))
+            check_keras_object(config, keras=self.library)
+            self.compile(**self.library.saving.deserialize_keras_object(config))
         except Exception as error:  # Keras raises nearly anything for a configuration that is wrong.
             raise ValueError(
                 f"`compile_config` of the file: {listed(versions())} compiles no FlowModel by it ({error}); load it "
@@ -113,7 +116,8 @@ class ModelFiles(LikelihoodModel):
 
     def check_finite(self) -> None:
         """Raises ValueError that names the variable if a weight, a statistic or an average is not finite."""
-        check_finite(self.variables)
+        averages = [] if self.likelihood.averages is None else self.likelihood.averages.averages
+        check_finite([*self.distribution.variables, *averages])
 
     def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> Any:
         """As in Keras; raises ValueError if a weight is not finite."""
@@ -130,12 +134,6 @@ class ModelFiles(LikelihoodModel):
         """
         check_filepath(filepath)
         self.check_finite()
-        if isinstance(self.optimizer, LEGACY):
-            warnings.warn(
-                "Keras keeps no state of a legacy optimizer in a NAME.keras: training goes on from it with moments of "
-                "0. Take the optimizer of the same name from `tf_keras.optimizers`, or `tfp_realnvp.Adam`.",
-                stacklevel=2,
-            )
         path = pathlib.Path(filepath)
         if "://" in os.fspath(filepath) or (path.exists() and not overwrite):  # Keras asks before it overwrites.
             super().save(filepath, overwrite, **kwargs)
@@ -145,5 +143,5 @@ class ModelFiles(LikelihoodModel):
 
     def export(self, filepath: Any) -> str:
         """Writes a SavedModel to FILEPATH/N, by `export_saved_model`, with the weights of `evaluate`; returns where."""
-        with self.evaluation_weights():
-            return export_saved_model(self.distribution, filepath, levels=self.levels)
+        with self.likelihood.evaluation_weights():
+            return export_saved_model(self.distribution, filepath, levels=self.likelihood.levels)

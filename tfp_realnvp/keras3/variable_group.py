@@ -1,0 +1,25 @@
+"""The variables of a distribution as Keras 3 sees them."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+
+class VariableGroup(keras.layers.Layer):
+    """Shows variables of a distribution to Keras as those of a layer; its `trainable` freezes them."""
+
+    def __init__(self, members: Sequence[tf.Variable], name: str, trainable: bool = True) -> None:
+        super().__init__(name=name, trainable=trainable, dtype="float32")
+        self.members = list(members)
+        with keras.name_scope(name):
+            for v in members:
+                # Keras takes a tf.Variable as it is, without a copy, and has no public way to track one.
+                options = {"trainable": v.trainable, "dtype": v.dtype.name, "autocast": False}
+                self._track_variable(keras.Variable(v, name=_name_within(name, v), **options))
+        self.built = True
+
+
+def _name_within(group: str, variable: tf.Variable) -> str:
+    """Returns what the variable's name has besides the group's, without slashes, which Keras allows in no name."""
+    return variable.name.split(":")[0].replace("/", ".").removeprefix(f"{group}.")
