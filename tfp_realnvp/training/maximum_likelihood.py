@@ -12,12 +12,13 @@ from tfp_realnvp.keywords import conditioning_of_distribution
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixels import dequantize, levels_of
 from tfp_realnvp.runtime.observation import observing_layers
-from tfp_realnvp.runtime.replicas import replica_local, sum_over_replicas
+from tfp_realnvp.runtime.replicas import replica_local
 from tfp_realnvp.training.averages import WeightAverages
 from tfp_realnvp.training.data import check_images, unpack
 from tfp_realnvp.training.failures import Failure, squared_norms
 from tfp_realnvp.training.initialization import first_batch, initialize_from_data, uninitialized
 from tfp_realnvp.training.objective import EVALUATION, TRAINING, Objective
+from tfp_realnvp.training.stop_vote import StopVote
 from tfp_realnvp.training.unseen import warn_of_unseen
 
 _BEFORE_TRAINING = -1  # Selects noise that no step gets.
@@ -57,6 +58,7 @@ class MaximumLikelihood(tf.Module):
       seed: int64 variable.
       averages: `WeightAverages` or None.
       failure: `Failure`.
+      stop_vote: `StopVote`.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class MaximumLikelihood(tf.Module):
         self.l2 = l2
         self.seed = tf.Variable(seed, dtype=tf.int64, trainable=False, name="seed")
         self.failure = Failure()
+        self.stop_vote = StopVote()
         self.averages = None if averaging is None else WeightAverages(distribution.variables, averaging)
         self._objective = Objective(distribution, levels=self.levels, add_noise=dequantize, l2=l2, seed=self.seed)
         self._evaluated_batches = replica_local(lambda: tf.zeros([], tf.int64), "evaluated_batches")
@@ -107,7 +110,7 @@ class MaximumLikelihood(tf.Module):
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = optimizer.unscaled(gradients)
         # The loss is summed too, since replicas that disagree on whether the step failed would differ ever after.
-        gradients, record.sums, loss = sum_over_replicas([gradients, record.sums, loss])
+        gradients, record.sums, loss = self.stop_vote.summed_with([gradients, record.sums, loss])
         # Keras' loss scaling lowers the scale until gradients are finite, and leaves out the steps until then.
         squares = squared_norms(gradients)
         finite = self.failure.check(step, loss, record, squares, list(variables), optimizer.may_overflow())
@@ -146,6 +149,17 @@ class MaximumLikelihood(tf.Module):
     def bits_per_dim(self, images: tf.Tensor, conditioning: tf.Tensor | None) -> tf.Tensor:
         """Returns the bits/dim of each image, [N], with the noise of the next evaluation batch."""
         return bits_per_dim(self._log_prob(images, conditioning), self.distribution.event_shape)
+
+    def bits_per_dim_of_batch(
+        self, images: tf.Tensor, conditioning: tf.Tensor | None, batch: tf.Tensor, draw: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns what `predict` gives for batch number `batch`, [N], outside of replicas: bits/dim of each image."""
+        log_prob = self._objective.log_prob(images, conditioning, stream=EVALUATION, batch=batch, draw=draw)
+        return bits_per_dim(log_prob, self.distribution.event_shape)
+
+    def penalty_bits_per_dim(self) -> tf.Tensor:
+        """Returns by how much `loss` exceeds `bits_per_dim`, a scalar, in bits/dim."""
+        return bits_per_dim(-self._objective.penalty(), self.distribution.event_shape)
 
     def check_images(self, argument: str, data: Any, conditioning: Any = None, pass_it: str | None = None) -> None:
         """See `tfp_realnvp.training.data.check_images`."""

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_realnvp.keywords import image_log_prob
 from tfp_realnvp.pixels import dequantize
+from tfp_realnvp.runtime.replicas import in_several_replicas
 
 TRAINING, EVALUATION = 0, 1
 
@@ -58,15 +59,15 @@ class Objective:
         """Returns the objective, a scalar, for log densities [N] and weights [N] or None; N of 0 adds nothing."""
         weighted = log_prob if weights is None else log_prob * tf.cast(weights, log_prob.dtype)
         count = tf.cast(tf.maximum(tf.size(weighted), 1), weighted.dtype)
-        return self._penalty() - tf.reduce_sum(weighted) / count
+        return self.penalty() - tf.reduce_sum(weighted) / count
 
     def _pixels(self, images: tf.Tensor, stream: int, batch: tf.Tensor, draw: Any) -> tf.Tensor:
         dtype = self._distribution.dtype
         if not self._add_noise:
             return tf.cast(images, dtype)
-        context = tf.distribute.get_replica_context()
         size, share = tf.shape(images)[0], {}
-        if context.num_replicas_in_sync > 1:  # Each replica takes its rows of the noise of the whole batch.
+        if in_several_replicas():  # Each replica takes its rows of the noise of the whole batch.
+            context = tf.distribute.get_replica_context()
             rows = context.num_replicas_in_sync * size
             share = {"first_row": context.replica_id_in_sync_group * size, "rows": rows}
         # The second number of the seed: the draw in the upper 32 bits, then the batch, the stream in the last bit.
@@ -74,7 +75,8 @@ class Objective:
         seed = tf.stack([tf.identity(self._seed), position])
         return tf.cast(dequantize(images, self._levels, seed=seed, **share), dtype)
 
-    def _penalty(self) -> tf.Tensor:
+    def penalty(self) -> tf.Tensor:
+        """Returns the penalty, a scalar, nats per image."""
         if not self._regularized:
             return tf.zeros([], self._distribution.dtype)
         return 2 * self._l2 * tf.add_n([tf.nn.l2_loss(v) for v in self._regularized])
