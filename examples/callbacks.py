@@ -11,6 +11,7 @@ import tf_keras
 
 from examples import plots
 from examples.models import step_of
+from examples.workers import ALONE
 
 
 class Checkpoints(tf_keras.callbacks.Callback):
@@ -20,11 +21,14 @@ class Checkpoints(tf_keras.callbacks.Callback):
     changed since the last checkpoint, as while a graph is being built or an interval is evaluated; and at once on a
     second signal. An interval that was interrupted continues with the means that it had, because the checkpoint holds
     them too.
+
+    Among several workers a signal to one ends all, after a step that they have taken together: see `StopVote`.
     """
 
-    def __init__(self, manager, interval, steps, start):
+    def __init__(self, manager, interval, steps, start, workers=ALONE):
         """Args: interval: steps from one evaluation to the next; steps: the last step; start: the step of the model."""
         super().__init__()
+        self._workers, self._asked = workers, False
         self._manager, self._interval, self._steps = manager, interval, steps
         self._clock = time.time()
         self._stopped_by = None
@@ -60,6 +64,8 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self._manager.checkpoint.seconds.assign_add(now - self._clock)
         self._clock = now
         self._manager.checkpoint.interval.assign([self._interval_start, self._ends_interval()])
+        self.model.likelihood.stop_vote.reset()  # Who goes on from this checkpoint is not to stop.
+        self._asked = False
         try:
             self.model.check_finite()
             self._manager.save(checkpoint_number=step_of(self.model))
@@ -86,10 +92,23 @@ class Checkpoints(tf_keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         self._step = step_of(self.model)
-        if self._ends_interval() or self._stopped_by is not None:
+        stops = self._stops()
+        if self._ends_interval() or stops:
             self.save()
-        if self._stopped_by is not None:
+        if stops:
             raise KeyboardInterrupt
+
+    def _stops(self):
+        """Whether training ends after this step; several workers all give the same answer."""
+        if not self._workers.several:
+            return self._stopped_by is not None
+        vote = self.model.likelihood.stop_vote
+        if vote.carried:
+            return True
+        if self._stopped_by is not None and not self._asked:
+            vote.ask()
+            self._asked = True
+        return False
 
     @contextlib.contextmanager
     def stopped_by_signals(self):
@@ -115,7 +134,8 @@ class Checkpoints(tf_keras.callbacks.Callback):
         self._previous = {}
 
     def _on_signal(self, number, frame):
-        if self._stopped_by is not None or self._step == self._saved_step:
+        unchanged = self._step == self._saved_step and not self._workers.several
+        if self._stopped_by is not None or unchanged:
             self._release_signals()
             self._interrupted = True
             raise KeyboardInterrupt

@@ -5,10 +5,12 @@ import json
 import pathlib
 import re
 import shutil
+import tempfile
 
 import tensorflow as tf
 
 from examples import run as run_lib
+from examples.workers import ALONE
 
 # What reading a damaged checkpoint raises; IndexError: a file ends early.
 DAMAGE = (tf.errors.OpError, IndexError, UnicodeDecodeError, ValueError)
@@ -16,8 +18,35 @@ _SLACK = 2**20  # bytes of variables that are in no checkpoint
 _FILE = re.compile(r"step-(\d+)\.(index|data-\d+-of-\d+)")
 
 
-def manager(run, checkpoint):
-    """Returns the `tf.train.CheckpointManager` of a run; raises ValueError if what names its checkpoints is damaged."""
+class OthersManager:
+    """The `tf.train.CheckpointManager` of a worker that is not the chief.
+
+    All workers must take part in saving, since some variables are read on all of them; only the chief's files count.
+    """
+
+    def __init__(self, run, checkpoint, newest):
+        """Args: newest: str, the checkpoint that the chief begins with, or None."""
+        self.checkpoint, self.latest_checkpoint = checkpoint, newest
+        self.directory = str(run.checkpoints)
+
+    def save(self, checkpoint_number):
+        """Takes part in a save."""
+        with tempfile.TemporaryDirectory() as folder:
+            self.checkpoint.write(f"{folder}/step")
+        self.latest_checkpoint = f"{self.directory}/step-{checkpoint_number}"
+
+
+def manager(run, checkpoint, workers=ALONE, newest=None):
+    """Returns the `tf.train.CheckpointManager` of a run; raises ValueError if what names its checkpoints is damaged.
+
+    Args:
+      run: `Run`.
+      checkpoint: `tf.train.Checkpoint`.
+      workers: `Workers`.
+      newest: str, the checkpoint that the chief begins with, or None; for the other workers.
+    """
+    if not workers.is_chief:
+        return OthersManager(run, checkpoint, newest)
     try:
         found = tf.train.CheckpointManager(checkpoint, str(run.checkpoints), max_to_keep=3, checkpoint_name="step")
     except DAMAGE as error:  # The file `checkpoint` is no text.
@@ -25,6 +54,14 @@ def manager(run, checkpoint):
     if found.latest_checkpoint is None and any(_steps(run.checkpoints)):  # Step 0 is made again as it was.
         raise _pointer_error(run)
     return found
+
+
+def newest(directory):
+    """Returns the newest checkpoint in a directory, or None, also where `manager` would say that it is damaged."""
+    try:
+        return tf.train.latest_checkpoint(directory)
+    except DAMAGE:
+        return None
 
 
 def restore(run, checkpoint, path):

@@ -8,16 +8,18 @@ It writes result_SPLIT.json to the run's directory; `python -m examples.results`
 import csv
 import io
 import json
+import pathlib
 
 import tensorflow as tf
 from absl import flags
 
 from examples import command as command_lib
-from examples import config_flag, evaluation, experiment
+from examples import config_flag, evaluation, experiment, rendezvous, strategies, together
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
 config_flag.define_run()
+strategies.define()
 flags.DEFINE_enum("split", "test", evaluation.SPLITS, "Images to evaluate.")
 flags.DEFINE_integer(
     "images", None, "Evaluate this many of the first images of the split. Default: all.", lower_bound=1
@@ -42,10 +44,16 @@ def _csv_text(per_image):
     return text.getvalue()
 
 
-def _evaluate():
+_ALIKE = ("run", "split", "images", "noise_draws", "importance_samples", "recalibrate")  # among several workers
+
+
+def _evaluate(workers):
     """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
-    opened = experiment.open_run(FLAGS.run, **config_flag.of_run())
-    run_lib.check_writable("run", FLAGS.run)
+    strategy, _ = strategies.start(workers, {name: FLAGS[name].value for name in _ALIKE}, dict)
+    with together.losing_workers(workers):
+        opened = experiment.open_run(FLAGS.run, **config_flag.of_run(), strategy=strategy, workers=workers)
+    if workers.is_chief:
+        run_lib.check_writable("run", FLAGS.run)
     try:
         result, per_image = evaluation.evaluate(
             opened,
@@ -58,7 +66,9 @@ def _evaluate():
         )
     except (tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         raise OSError(opened.images.damage()) from error
-    files = {}
+    files: dict[str, pathlib.Path] = {}
+    if not workers.is_chief:
+        return result, files
     if FLAGS.per_image:
         files["per image"] = opened.run.directory / f"per_image_{FLAGS.split}.csv"
         run_lib.write(files["per image"], _csv_text(per_image))
@@ -70,10 +80,23 @@ def _evaluate():
 def main(argv):
     command_lib.begin(argv)
     with command_lib.errors_in_one_line("stopped; no result was written"):
-        result, files = _evaluate()
-    print(evaluation.report(result))
-    for name, path in files.items():
-        print(f"{name + ':':12} {path}")
+        workers = strategies.workers()
+    with together.ended(workers):
+        _main(workers)
+
+
+def _main(workers):
+    if workers.several:
+        print(workers, flush=True)
+    with command_lib.errors_in_one_line("stopped; no result was written"), together.losing_workers(workers):
+        try:
+            result, files = _evaluate(workers)
+        except rendezvous.WorkerMissing as error:
+            together.lost(str(error))
+    if workers.is_chief:
+        print(evaluation.report(result))
+        for name, path in files.items():
+            print(f"{name + ':':12} {path}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tf_keras
 from examples.benchmarks.convolutions import convolutions, gigamultiplications
 from examples.data import eval_batches
 from examples.data.image_data import check_int, import_extra
+from examples.shared_evaluation import SharedEvaluation
 from examples.versions import versions
 from tfp_realnvp import (
     bits_per_dim,
@@ -149,6 +150,9 @@ def _mean(values):
 def _draws(experiment, images, count, num_draws):
     """Returns bits/dim, float64 [num_draws, count]; raises FloatingPointError unless all are finite."""
     batch_size, model = experiment.config.batch_size, experiment.model
+    if experiment.workers.several:
+        shared = SharedEvaluation(model, experiment.workers)
+        return _finite(np.stack([shared.per_image(images, batch_size, count, draw=k) for k in range(num_draws)]))
     batches = eval_batches(images, batch_size, count)
     steps = math.ceil(count / batch_size)
     total = num_draws * steps
@@ -158,6 +162,12 @@ def _draws(experiment, images, count, num_draws):
         )
         options = {"callbacks": [progress], "verbose": 0}
         draws = np.stack([model.predict(batches, draw=k, **options) for k in range(num_draws)]).astype(np.float64)
+    return _finite(draws)
+
+
+def _finite(draws):
+    """Returns bits/dim [num_draws, count]; raises FloatingPointError unless all are finite."""
+    count = draws.shape[1]
     wrong = np.flatnonzero(~np.isfinite(draws).all(0))
     if len(wrong):
         raise FloatingPointError(

@@ -14,6 +14,7 @@ from examples.data import ImageData
 from examples.models import build_model, check_distribution, form_of, step_of
 from examples.settings import Settings, config_of
 from examples.versions import versions
+from examples.workers import ALONE, Workers
 from tfp_realnvp import FlowModel, load_flow
 
 
@@ -33,6 +34,7 @@ class Experiment:
     manager: tf.train.CheckpointManager  # None for an export.
     changed_versions: str = ""
     exported: exported_run.ExportedRun | None = None
+    workers: Workers = ALONE
 
     @property
     def step(self):
@@ -51,7 +53,7 @@ class Experiment:
         return bool(self.images.conditioning_names)
 
 
-def open_experiment(settings, config, directory, strategy=None):
+def open_experiment(settings, config, directory, strategy=None, workers=ALONE, newest=None):
     """Returns the `Experiment` that `settings` and the directory of its run describe; writes nothing.
 
     Args:
@@ -59,6 +61,7 @@ def open_experiment(settings, config, directory, strategy=None):
       config: `Config` of these settings.
       directory: str or path, directory of the run; it need not exist yet.
       strategy: `tf.distribute` strategy, or None for the default one.
+      workers, newest: see `checkpoints.manager`.
 
     Raises:
       ImportError, OSError, RuntimeError, TypeError, ValueError: if settings, data or a checkpoint are wrong or damaged;
@@ -78,21 +81,22 @@ def open_experiment(settings, config, directory, strategy=None):
         log=tf.Variable(""),  # See `examples.logs.LossLog`.
         interval=tf.Variable([0, 0], dtype=tf.int64),  # See `examples.callbacks.Checkpoints`.
     )
-    manager = checkpoints.manager(run, checkpoint)
+    manager = checkpoints.manager(run, checkpoint, workers, newest)
     newest = manager.latest_checkpoint
     changed_versions = "" if newest is None else checkpoints.restore(run, checkpoint, newest)
     if newest is None and settings.init_from is not None:
         initial_weights.assign(model, settings.init_from, config, form_of(images))
-    return Experiment(settings, config, images, model, run, manager, changed_versions)
+    return Experiment(settings, config, images, model, run, manager, changed_versions, workers=workers)
 
 
-def open_run(directory, *, data_dir=None, folder=None, config_file=None):
+def open_run(directory, *, data_dir=None, folder=None, config_file=None, strategy=None, workers=ALONE):
     """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint.
 
     Args:
       directory: str or path, directory of the run, or of its export.
       data_dir, folder: see `Sources`, where the data are now; None if they are where they were in training.
       config_file: path of the config's file, for a run whose config is the user's own; see `config_of`.
+      strategy, workers: see `open_experiment`.
     """
     exported = exported_run.find(directory)
     settings = exported.settings if exported else Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
@@ -101,7 +105,8 @@ def open_run(directory, *, data_dir=None, folder=None, config_file=None):
     config = config_of(settings, config_file)
     if exported:
         return _open_export(exported, settings, config, directory)
-    opened = open_experiment(settings, config, directory)
+    newest = checkpoints.newest(pathlib.Path(directory) / "checkpoints")
+    opened = open_experiment(settings, config, directory, strategy, workers, newest)
     if opened.manager.latest_checkpoint is None:
         raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {settings.command}")
     try:

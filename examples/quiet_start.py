@@ -19,9 +19,11 @@ def import_tensorflow():
     """Imports TensorFlow, and lets it look for devices; its warnings and errors are shown, and its notices are not.
 
     The variable TF_CPP_MIN_LOG_LEVEL, which the user may set, holds for later lines. TensorFlow 2.21 ignores it for
-    those that it writes while it is imported.
+    those that it writes while it is imported. Among several workers it is set so high that the end of one of them, of
+    which TensorFlow writes pages, is the one line that the program itself prints.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    several = "--strategy=multi_worker" in sys.argv + sys.orig_argv
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if several else "1")
     with lines_left_out(notices()):
         import tensorflow as tf
 

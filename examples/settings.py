@@ -8,6 +8,7 @@ from typing import Any
 from examples import config as config_lib
 from examples import json_files
 from examples import run as run_lib
+from examples.versions import versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Settings:
     def name(self):
         """The name of the config, or that of the user's own file, which ends in .py."""
         return pathlib.Path(self.config).name
+
+    def alike(self):
+        """Returns what must be the same for all workers that train together, a dict for JSON."""
+        fields = dataclasses.asdict(self)
+        return {name: fields[name] for name in ("config", "values", "sources", "seed", "init_from")} | versions()
 
     def write(self, path):
         """Writes the settings as JSON, for the other commands to read."""

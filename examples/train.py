@@ -10,7 +10,6 @@ It writes to --run_dir: samples_*.png and data.png, log.csv, tensorboard/, check
 bits/dim on the test images.
 """
 
-import functools
 import json
 import pathlib
 import shlex
@@ -20,19 +19,24 @@ import time
 import tensorflow as tf
 from absl import flags
 
-from examples import callbacks as cb
-from examples import checkpoints, config_flag, evaluation, experiment, initial_weights, logs, plots, strategies
+from examples import (
+    checkpoints,
+    config_flag,
+    evaluation,
+    experiment,
+    initial_weights,
+    rendezvous,
+    strategies,
+    together,
+    training,
+)
 from examples import command as command_lib
 from examples import config as config_lib
-from examples import data as data_lib
 from examples import lock as lock_lib
 from examples import precision as precision_lib
 from examples import run as run_lib
 from examples.models import count_parameters
 from examples.settings import Settings
-from tfp_realnvp import quantize
-
-_SHEET = 64  # pictures on a sheet
 
 FLAGS = flags.FLAGS
 _DEFAULT_CONFIG = "digits"
@@ -59,13 +63,7 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_bool("conditional", False, "Condition the flow on the data's classes or attributes.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and noise.", lower_bound=0, upper_bound=2**31 - 1)
-flags.DEFINE_enum(
-    "strategy",
-    "default",
-    strategies.NAMES,
-    "tf.distribute strategy: mirrored takes all GPUs of this machine.",
-)
-flags.DEFINE_string("tpu", "", "Name or address of the TPU, for --strategy=tpu.")
+strategies.define()
 
 
 def arrange(arguments):
@@ -73,85 +71,7 @@ def arrange(arguments):
     return config_flag.arrange(arguments, _DEFAULT_CONFIG)
 
 
-def segments(step, steps, interval):
-    """Splits the steps from `step` to `steps` at multiples of `interval`.
-
-    Yields (start, length, count): from step `start` on, `count` stretches of `length` steps each.
-    """
-    while step < steps:
-        end = min(steps, (step // interval + 1) * interval)
-        length = end - step
-        count = max(1, (steps - step) // interval) if length == interval else 1
-        yield step, length, count
-        step += length * count
-
-
-def train(opened, strategy):
-    """Trains an `Experiment` from its newest checkpoint to the number of steps of its config."""
-    config, images, model, run = opened.config, opened.images, opened.model, opened.run
-    start, seed = opened.step, opened.settings.seed
-    first_batch = next(iter(data_lib.eval_batches(images.train, _SHEET, _SHEET)))
-    pictures, conditioning = first_batch if opened.conditional else (first_batch, None)
-    saver = cb.Checkpoints(opened.manager, config.interval, config.steps, start)
-    sheets = cb.SampleSheets(
-        run.directory, run.tensorboard / "samples", count=len(pictures), seed=seed, conditioning=conditioning
-    )
-    log = logs.LossLog(run.log, opened.manager.checkpoint.log, start)
-    progress = logs.Progress(start, config.steps, config.batch_size)
-    callbacks = [progress, log, saver, sheets, logs.tensorboard(run.tensorboard, opened.settings)]
-    for callback in callbacks:
-        callback.set_model(model)
-    held_out = data_lib.eval_batches(images.validation, config.batch_size, config.validation_images)
-    with saver.stopped_by_signals():
-        sheet = pictures if images.whole else quantize(pictures)
-        plots.write_png(run.directory / "data.png", plots.image_sheet(sheet.numpy(), levels=images.levels))
-        if opened.manager.latest_checkpoint is None:
-            model.initialize_from_data(pictures, conditioning)
-            saver.save()
-        ended = saver.has_ended_interval
-        if ended and not log.has_start:
-            finish_interval(model, held_out, callbacks)
-        elif not sheets.path(start).exists() and (ended or start == 0):
-            print(f"samples of step {start}: {sheets.write()}")
-        elif not ended:
-            saver.resume_interval()
-        for begin, length, count in segments(start, config.steps, config.interval):
-            make_batches = functools.partial(
-                data_lib.train_batches, images.train, config.batch_size, seed=seed, start_step=begin, flip=config.flip
-            )
-            if strategy.num_replicas_in_sync > 1:
-                batches = strategy.distribute_datasets_from_function(
-                    lambda context, make=make_batches: make(input_context=context)
-                )
-            else:
-                batches = make_batches()
-            epoch = begin // config.interval
-            model.fit(
-                batches,
-                initial_epoch=epoch,
-                epochs=epoch + count,
-                steps_per_epoch=length,
-                validation_data=held_out,
-                callbacks=callbacks,
-                verbose=0,
-            )
-
-
-def finish_interval(model, held_out, callbacks):
-    """Ends an interval whose last step was saved, but whose evaluation was interrupted.
-
-    Args:
-      model: `FlowModel`, whose metrics have the means of the interval.
-      held_out: dataset, as for `fit`.
-      callbacks: list of those of `fit`.
-    """
-    means = {m.name: float(m.result()) for m in model.metrics}
-    means |= {f"val_{name}": value for name, value in model.evaluate(held_out, return_dict=True, verbose=0).items()}
-    for callback in callbacks:
-        callback.on_epoch_end(None, means)  # They ask the model for its step.
-
-
-def prepare():
+def prepare(workers):
     """Returns the strategy, the `Experiment` and the lock of its run; wrong flags raise their errors here."""
     config, name = FLAGS.config, config_flag.name()
     if FLAGS.init_weights == "last" and FLAGS.init_from is None:
@@ -163,27 +83,48 @@ def prepare():
     command = f"python -m examples.train {shlex.join(sys.argv[1:])}".strip()
     source = initial_weights.find(FLAGS.init_from, FLAGS.init_weights, directory)
     settings = Settings(name, config.values, sources, FLAGS.seed, source, command)
-    strategy = strategies.make(FLAGS.strategy, FLAGS.tpu)
     lock = lock_lib.RunLock(directory)
-    if (directory / "checkpoints").is_dir():  # Before they are read; in a new directory, when nothing else is refused.
-        lock.acquire()
     try:
-        opened = experiment.open_experiment(settings, config, directory, strategy)
-        opened.run.checkpoints.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-        if opened.manager.latest_checkpoint is None and any(opened.run.checkpoints.glob("step-[1-9]*.index")):
-            raise BlockingIOError(f"`run_dir`={directory}: another process has trained there meanwhile; run it again.")
-        if opened.step > config.steps:
-            raise ValueError(
-                f"`steps`={config.steps}: the run in {directory} has taken {opened.step}: must be at least as many; "
-                "leave it, or name another `run_dir`."
-            )
-        checkpoints.tidy(opened.run, opened.manager, opened.step)
-        settings.write(opened.run.settings)
+        strategy, told = strategies.start(workers, settings.alike(), lambda: _begin_with(directory, lock))
+        with together.losing_workers(workers):  # Their first variables are the chief's.
+            opened = experiment.open_experiment(settings, config, directory, strategy, workers, told["checkpoint"])
+        if workers.is_chief:
+            _take(opened, settings, lock)
     except BaseException:
         lock.release()
         raise
-    images, resumed = opened.images, opened.manager.latest_checkpoint is not None
+    if workers.is_chief:
+        _announce(opened)
+    return strategy, opened, lock
+
+
+def _begin_with(directory, lock):
+    """Returns what the chief tells all workers to begin with, see `rendezvous.meet`."""
+    if (directory / "checkpoints").is_dir():  # Before they are read; in a new directory, when nothing else is refused.
+        lock.acquire()
+    return {"checkpoint": checkpoints.newest(directory / "checkpoints")}
+
+
+def _take(opened, settings, lock):
+    """Makes the run's directory that of this training, which begins now."""
+    run, steps = opened.run, opened.config.steps
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    lock.acquire()
+    if opened.manager.latest_checkpoint is None and any(run.checkpoints.glob("step-[1-9]*.index")):
+        raise BlockingIOError(f"`run_dir`={run.directory}: another process has trained there meanwhile; run it again.")
+    if opened.step > steps:
+        raise ValueError(
+            f"`steps`={steps}: the run in {run.directory} has taken {opened.step}: must be at least as many; "
+            "leave it, or name another `run_dir`."
+        )
+    checkpoints.tidy(run, opened.manager, opened.step)
+    settings.write(run.settings)
+
+
+def _announce(opened):
+    """Prints what is trained on what."""
+    images, settings, config = opened.images, opened.settings, opened.config
+    resumed, source = opened.manager.latest_checkpoint is not None, settings.init_from
     begins = "resuming at" if resumed else "from"
     if source is not None and not resumed:
         begins = f"with the {source.weights} weights of step {source.step} of {source.run}, from"
@@ -200,16 +141,28 @@ def prepare():
     for note in (images.notes and f"images: {images.notes}", changed, precision_lib.note(config.flow.compute_dtype)):
         if note:
             print(note, flush=True)
-    return strategy, opened, lock
 
 
 def main(argv):
     command_lib.begin(argv)
     try:
-        strategy, opened, lock = prepare()
+        workers = strategies.workers()
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    with together.ended(workers):
+        _train(workers)
+
+
+def _train(workers):
+    if workers.several:
+        print(workers, flush=True)
+    try:
+        strategy, opened, lock = prepare(workers)
     except KeyboardInterrupt:
         print("\nstopped; nothing was trained", flush=True)
         sys.exit(130)
+    except rendezvous.WorkerMissing as error:
+        together.lost(str(error))
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
     try:
@@ -220,21 +173,29 @@ def main(argv):
 
 def train_and_report(strategy, opened):
     """Trains, evaluates, and prints where everything is; ends the program at a stop or an error."""
-    config, run, manager = opened.config, opened.run, opened.manager
+    config, run, manager, chief = opened.config, opened.run, opened.manager, opened.workers.is_chief
     began, first_step = time.time(), opened.step
     try:
-        train(opened, strategy)
+        training.train(opened, strategy)
         seconds = time.time() - began
         result, _ = evaluation.evaluate(opened, "test", "python -m examples.train", count=config.test_images)
-        run_lib.write(run.result("test"), json.dumps(result, indent=1) + "\n")
+        if chief:
+            run_lib.write(run.result("test"), json.dumps(result, indent=1) + "\n")
     except KeyboardInterrupt:
-        print(f"\nstopped; the same command resumes from {manager.latest_checkpoint or 'the start'}", flush=True)
+        if chief:
+            print(f"\nstopped; the same command resumes from {manager.latest_checkpoint or 'the start'}", flush=True)
         sys.exit(130)
     except (FloatingPointError, OSError, tf.errors.DataLossError, tf.errors.NotFoundError) as error:
         reason = opened.images.damage() if isinstance(error, tf.errors.OpError) else error
         sys.exit(f"error: {reason}\nlast good checkpoint: {manager.latest_checkpoint}")
-    if config.steps > first_step:
-        seen = (config.steps - first_step) * config.batch_size
+    if chief:
+        _report(opened, result, seconds, (config.steps - first_step) * config.batch_size)
+    together.Together(strategy, opened.workers).chiefs(0)  # No worker ends before the chief has written everything.
+
+
+def _report(opened, result, seconds, seen):
+    run = opened.run
+    if seen > 0:
         print(f"{seen:,} images seen in {seconds / 60:.1f} min ({seen / seconds:.0f} images/s, evaluations included)")
     print(
         f"{evaluation.report(result)}\n"
@@ -242,7 +203,7 @@ def train_and_report(strategy, opened):
         f"data:        {run.directory / 'data.png'}\n"
         f"result:      {run.result('test')}\n"
         f"log:         {run.log}; tensorboard --logdir {run.tensorboard}\n"
-        f"checkpoint:  {manager.latest_checkpoint}"
+        f"checkpoint:  {opened.manager.latest_checkpoint}"
     )
 
 

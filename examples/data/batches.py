@@ -64,11 +64,17 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
     return _batched(examples, batch_size // replicas, total)
 
 
-def eval_batches(images, batch_size, count=None):
+def eval_batches(images, batch_size, count=None, share=(0, 1)):
     """Returns a tf.data.Dataset of all `images`, or the first `count`, in order; the last batch may be smaller.
 
     The elements are like those of `train_batches`. A random crop depends on the image's number alone, so that every
     call gives the same crops.
+
+    Args:
+      images: `Images`.
+      batch_size: int, images per batch.
+      count: int, or None for all.
+      share: (i, n), ints; only batches i, i + n, i + 2 n, and so on.
 
     Raises:
       ValueError: if an argument breaks its rule.
@@ -84,8 +90,12 @@ def eval_batches(images, batch_size, count=None):
         return image if conditioning is None else (image, conditioning)
 
     count = min(count or len(images), len(images))
-    examples = images.in_order().take(count).enumerate().map(example, tf.data.AUTOTUNE, deterministic=True)
-    return _batched(examples, batch_size, -(-count // batch_size), drop_remainder=False)
+    number, step = share
+    records = images.in_order().take(count).enumerate()
+    if step > 1:
+        records = records.filter(lambda position, _: position // batch_size % step == number)
+    examples = records.map(example, tf.data.AUTOTUNE, deterministic=True)
+    return _batched(examples, batch_size, len(range(number, -(-count // batch_size), step)), drop_remainder=False)
 
 
 def _batched(examples, batch_size, total, drop_remainder=True):

@@ -13,6 +13,7 @@ from absl.testing import flagsaver
 from examples import config as config_lib
 from examples import data as data_lib
 from examples import train as program
+from examples.workers import ALONE
 from tests.mistakes import PIXELS, assert_refused
 
 # The config is tiny, so that no network of any size is built.
@@ -40,7 +41,7 @@ def command(*arguments, config=None):
         flags.FLAGS(program.arrange(["train", *arguments]))
         before = contents(flags.FLAGS.run_dir)
         try:
-            return program.prepare()
+            return program.prepare(ALONE)
         except Exception:
             assert contents(flags.FLAGS.run_dir) == before, "a refused command has written something"
             raise
