@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.training.maximum_likelihood import Evaluated, MaximumLikelihood, OptimizerOfKeras
+from tfp_realnvp.training.maximum_likelihood import MaximumLikelihood, OptimizerOfKeras, Sums
 from tfp_realnvp.training.model_files import ModelFiles
 from tfp_realnvp.training.variable_groups import freeze_statistics, named_groups
 
@@ -159,17 +159,25 @@ class LikelihoodSteps(ModelFiles):
 
     def _train(self, data: Any) -> dict[str, tf.Tensor]:
         variables = [self.tensorflow_variable(v) for v in self.trainable_variables]
-        evaluated, squares = self.likelihood.train(data, variables, self.optimizer_of_step())
+        sums, squares = self.likelihood.train(data, variables, self.optimizer_of_step())
         norm = tf.sqrt(tf.reduce_sum(squares))
         counted = tf.math.is_finite(norm)  # Steps that loss scaling leaves out have none.
-        self._means[2].update_state(tf.where(counted, norm, 0.0), tf.cast(counted, tf.float32))
-        return self._update_means(evaluated) | {"gradient_norm": self._means[2].result()}
+        add = tf.where(counted, norm, 0.0), tf.cast(counted, tf.float32)
+        return self._update_means(sums) | {"gradient_norm": _added(self._means[2], *add)}
 
     def _test(self, data: Any) -> dict[str, tf.Tensor]:
         return self._update_means(self.likelihood.test(data))
 
-    def _update_means(self, evaluated: Evaluated) -> dict[str, tf.Tensor]:
+    def _update_means(self, sums: Sums) -> dict[str, tf.Tensor]:
         loss, bits, _ = self._means
-        loss.update_state(evaluated.loss, tf.shape(evaluated.bits_per_dim)[0])
-        bits.update_state(evaluated.bits_per_dim, evaluated.weights)
-        return {"loss": loss.result(), "bits_per_dim": bits.result()}
+        return {
+            "loss": _added(loss, sums.loss, sums.images),
+            "bits_per_dim": _added(bits, sums.bits_per_dim, sums.weights),
+        }
+
+
+def _added(mean: Any, total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+    """Adds what all replicas have found to a metric of each of them; returns its mean since it was reset."""
+    mean.total.assign_add(total)
+    mean.count.assign_add(count)
+    return mean.result()

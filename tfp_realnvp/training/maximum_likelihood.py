@@ -12,7 +12,7 @@ from tfp_realnvp.keywords import conditioning_of_distribution
 from tfp_realnvp.likelihood import bits_per_dim
 from tfp_realnvp.pixels import dequantize, levels_of
 from tfp_realnvp.runtime.observation import observing_layers
-from tfp_realnvp.runtime.replicas import replica_local
+from tfp_realnvp.runtime.replicas import replica_local, sum_over_replicas
 from tfp_realnvp.training.averages import WeightAverages
 from tfp_realnvp.training.data import check_images, unpack
 from tfp_realnvp.training.failures import Failure, squared_norms
@@ -42,12 +42,16 @@ class OptimizerOfKeras(Protocol):
         """Takes one step by gradients, not scaled, that were summed over the replicas; called in a replica."""
 
 
-class Evaluated(NamedTuple):
-    """What a step says of a batch, in bits/dim: the loss; that of each image, [N]; weights [N] of these, or None."""
+class Sums(NamedTuple):
+    """What a step says of a batch, of all replicas together: sums over images in bits/dim, and what to divide them by.
+
+    The first two are for the loss with its penalty, over images, the others for bits/dim, over weights of images.
+    """
 
     loss: tf.Tensor
+    images: tf.Tensor
     bits_per_dim: tf.Tensor
-    weights: tf.Tensor | None
+    weights: tf.Tensor
 
 
 class MaximumLikelihood(tf.Module):
@@ -89,9 +93,7 @@ class MaximumLikelihood(tf.Module):
         self._evaluated_batches = replica_local(lambda: tf.zeros([], tf.int64), "evaluated_batches")
         self._draw = replica_local(lambda: tf.zeros([], tf.int64), "draw")
 
-    def train(
-        self, data: Any, variables: Sequence[tf.Variable], optimizer: OptimizerOfKeras
-    ) -> tuple[Evaluated, tf.Tensor]:
+    def train(self, data: Any, variables: Sequence[tf.Variable], optimizer: OptimizerOfKeras) -> tuple[Sums, tf.Tensor]:
         """Takes one training step of `variables`, in a replica; returns what it saw and the squares of gradients [G].
 
         A step that is not finite changes nothing but `failure`.
@@ -109,8 +111,10 @@ class MaximumLikelihood(tf.Module):
         warn_of_unseen(tape, self.distribution.trainable_variables)
         gradients = tape.gradient(scaled, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         gradients = optimizer.unscaled(gradients)
-        # The loss is summed too, since replicas that disagree on whether the step failed would differ ever after.
-        gradients, record.sums, loss = self.stop_vote.summed_with([gradients, record.sums, loss])
+        # The loss is summed too, since replicas that disagree on whether the step failed would differ ever after. The
+        # sums for the logs are among them, so that all replicas have what they log, by one message.
+        summed = [gradients, record.sums, loss, self._sums(objective, log_prob, weights)]
+        gradients, record.sums, loss, sums = self.stop_vote.summed_with(summed)
         # Keras' loss scaling lowers the scale until gradients are finite, and leaves out the steps until then.
         squares = squared_norms(gradients)
         finite = self.failure.check(step, loss, record, squares, list(variables), optimizer.may_overflow())
@@ -130,14 +134,15 @@ class MaximumLikelihood(tf.Module):
             tf.cond(strategy.experimental_local_results(finite)[0], taken, lambda: tf.zeros([]))
 
         context.merge_call(of_all_replicas, args=(finite, gradients))
-        return self._evaluated(objective, log_prob, weights), squares
+        return Sums(*tf.unstack(sums)), squares
 
-    def test(self, data: Any) -> Evaluated:
+    def test(self, data: Any) -> Sums:
         """Evaluates a batch of `evaluate`, in a replica."""
         images, conditioning, weights = self._unpack(data)
         log_prob = self._log_prob(images, conditioning)
         self._evaluated_batches.assign_add(1)
-        return self._evaluated(self._objective(log_prob, weights), log_prob, weights)
+        (sums,) = sum_over_replicas([self._sums(self._objective(log_prob, weights), log_prob, weights)])
+        return Sums(*tf.unstack(sums))
 
     def predict(self, data: Any) -> tf.Tensor:
         """Returns the bits/dim of each image of a batch of `predict`, [N], in a replica."""
@@ -218,9 +223,16 @@ class MaximumLikelihood(tf.Module):
             conditioning = tf.ensure_shape(conditioning, [None, size])
         return images, conditioning, weights
 
-    def _evaluated(self, objective: tf.Tensor, log_prob: tf.Tensor, weights: tf.Tensor | None) -> Evaluated:
-        event_shape = self.distribution.event_shape
-        return Evaluated(bits_per_dim(-objective, event_shape), bits_per_dim(log_prob, event_shape), weights)
+    def _sums(self, objective: tf.Tensor, log_prob: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:
+        """Returns the `Sums` of this replica, float32 [4]."""
+        count = tf.cast(tf.size(log_prob), tf.float32)
+        loss, bits = (
+            tf.cast(bits_per_dim(value, self.distribution.event_shape), tf.float32) for value in (-objective, log_prob)
+        )
+        if weights is None:
+            return tf.stack([loss * count, count, tf.reduce_sum(bits), count])
+        weights = tf.cast(weights, tf.float32)
+        return tf.stack([loss * count, count, tf.reduce_sum(bits * weights), tf.reduce_sum(weights)])
 
     def _log_prob(self, images: tf.Tensor, conditioning: tf.Tensor | None) -> tf.Tensor:
         batch, draw = self._evaluated_batches, self._draw
