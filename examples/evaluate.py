@@ -14,7 +14,7 @@ import tensorflow as tf
 from absl import flags
 
 from examples import command as command_lib
-from examples import config_flag, evaluation, experiment, rendezvous, strategies, together
+from examples import config_flag, evaluation, experiment, strategies, together
 from examples import run as run_lib
 
 FLAGS = flags.FLAGS
@@ -50,8 +50,7 @@ _ALIKE = ("run", "split", "images", "noise_draws", "importance_samples", "recali
 def _evaluate(workers):
     """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
     strategy, _ = strategies.start(workers, {name: FLAGS[name].value for name in _ALIKE}, dict)
-    with together.losing_workers(workers):
-        opened = experiment.open_run(FLAGS.run, **config_flag.of_run(), strategy=strategy, workers=workers)
+    opened = experiment.open_run(FLAGS.run, **config_flag.of_run(), strategy=strategy, workers=workers)
     if workers.is_chief:
         run_lib.check_writable("run", FLAGS.run)
     try:
@@ -86,13 +85,8 @@ def main(argv):
 
 
 def _main(workers):
-    if workers.several:
-        print(workers, flush=True)
     with command_lib.errors_in_one_line("stopped; no result was written"), together.losing_workers(workers):
-        try:
-            result, files = _evaluate(workers)
-        except rendezvous.WorkerMissing as error:
-            together.lost(str(error))
+        result, files = _evaluate(workers)
     if workers.is_chief:
         print(evaluation.report(result))
         for name, path in files.items():

@@ -22,7 +22,7 @@ def import_tensorflow():
     those that it writes while it is imported. Among several workers it is set so high that the end of one of them, of
     which TensorFlow writes pages, is the one line that the program itself prints.
     """
-    several = "--strategy=multi_worker" in sys.argv + sys.orig_argv
+    several = "--strategy=multi_worker" in sys.orig_argv
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3" if several else "1")
     with lines_left_out(notices()):
         import tensorflow as tf

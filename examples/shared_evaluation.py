@@ -33,14 +33,13 @@ class SharedEvaluation:
             )
         return self._function(number_and_draw, *parts)
 
-    def per_image(self, images, batch_size, count=None, draw=0, progress=iter):
+    def per_image(self, images, batch_size, count=None, draw=0):
         """Returns the bits/dim of the first `count` images, float64 [count], with the model's weights for evaluation.
 
         Args:
           images: `Images`.
           batch_size, count: see `eval_batches`.
           draw: int, the number of the draw of the noise.
-          progress: function that wraps the iterable of this worker's batches.
 
         The noise is that of `FlowModel.predict`, which numbers the batches alike.
         """
@@ -48,7 +47,7 @@ class SharedEvaluation:
         number, step = self._workers.index, len(self._workers.addresses)
         found = np.zeros(count)
         with self._model.evaluation_weights():
-            for batch in progress(eval_batches(images, batch_size, count, share=(number, step))):
+            for batch in eval_batches(images, batch_size, count, share=(number, step)):
                 parts = batch if isinstance(batch, tuple) else (batch,)
                 bits = self._bits_per_dim(tf.constant([number, draw], tf.int64), *parts)
                 found[number * batch_size : number * batch_size + len(bits)] = bits

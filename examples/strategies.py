@@ -46,6 +46,8 @@ def start(workers, started_with, begin_with):
     Raises:
       WorkerMissing, ValueError, OSError: see `rendezvous.meet`; ValueError also if there is no such TPU.
     """
+    if workers.several:
+        print(workers, flush=True)
     told = rendezvous.meet(workers, started_with, begin_with, FLAGS.start_timeout)
     with together.within(min(FLAGS.start_timeout, _START_SECONDS), "the start of TensorFlow's workers", workers):
         return _make(workers), told

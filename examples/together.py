@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from examples.rendezvous import WorkerMissing
 from examples.workers import START_AGAIN
 
 _MESSAGE = "error: {}; start all workers again: they go on from the newest checkpoint"
@@ -56,9 +57,11 @@ class Together:
 
 @contextlib.contextmanager
 def losing_workers(workers):
-    """Ends this process with the exit code `START_AGAIN` if the block fails since another worker was lost."""
+    """Ends this process with the exit code `START_AGAIN` if the block fails since a worker is missing or was lost."""
     try:
         yield
+    except WorkerMissing as error:
+        lost(str(error))
     except _LOST as error:
         if not workers.several:
             raise

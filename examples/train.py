@@ -25,7 +25,6 @@ from examples import (
     evaluation,
     experiment,
     initial_weights,
-    rendezvous,
     strategies,
     together,
     training,
@@ -86,8 +85,7 @@ def prepare(workers):
     lock = lock_lib.RunLock(directory)
     try:
         strategy, told = strategies.start(workers, settings.alike(), lambda: _begin_with(directory, lock))
-        with together.losing_workers(workers):  # Their first variables are the chief's.
-            opened = experiment.open_experiment(settings, config, directory, strategy, workers, told["checkpoint"])
+        opened = experiment.open_experiment(settings, config, directory, strategy, workers, told["checkpoint"])
         if workers.is_chief:
             _take(opened, settings, lock)
     except BaseException:
@@ -154,15 +152,11 @@ def main(argv):
 
 
 def _train(workers):
-    if workers.several:
-        print(workers, flush=True)
     try:
         strategy, opened, lock = prepare(workers)
     except KeyboardInterrupt:
         print("\nstopped; nothing was trained", flush=True)
         sys.exit(130)
-    except rendezvous.WorkerMissing as error:
-        together.lost(str(error))
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         sys.exit(f"error: {error}")
     try:

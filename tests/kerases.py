@@ -7,6 +7,7 @@ import keras
 import tf_keras
 
 import tfp_realnvp
+from tests import models
 from tfp_realnvp import keras3
 
 
@@ -42,9 +43,7 @@ class Kind(NamedTuple):
 
     def compiled(self, distribution, *, optimizer=None, options=None, **model):
         """A compiled `FlowModel`; `options` are those of `compile`."""
-        model = self.FlowModel(distribution, **model)
-        model.compile(optimizer, **(options or {}))
-        return model
+        return models.compiled(distribution, optimizer=optimizer, options=options, kind=self.FlowModel, **model)
 
     def still(self):
         """An optimizer that leaves the weights where they are."""

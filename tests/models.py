@@ -96,9 +96,9 @@ def normal_bits(pixels, loc=LOC):
     return -log_prob.sum((1, 2, 3)) / (DIMENSIONS * np.log(2))
 
 
-def compiled(distribution, *, optimizer=None, options=None, **model):
-    """A compiled `FlowModel`; `options` are those of `compile`."""
-    model = FlowModel(distribution, **model)
+def compiled(distribution, *, optimizer=None, options=None, kind=FlowModel, **model):
+    """A compiled `FlowModel`, of which Keras `kind` says; `options` are those of `compile`."""
+    model = kind(distribution, **model)
     model.compile(optimizer, **(options or {}))
     return model
 

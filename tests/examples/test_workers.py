@@ -10,7 +10,7 @@ import pytest
 
 from examples import rendezvous, workers
 from tests.examples.commands import ROOT
-from tests.examples.worker_processes import free_ports
+from tests.ports import free_ports
 
 
 def config(addresses=("a:1", "b:2"), kind="worker", index=1, **jobs):

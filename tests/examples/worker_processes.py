@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 from tests.examples.commands import ROOT
+from tests.ports import free_ports
 from tests.time_limits import HANG_SECONDS
 
 # The smallest flow, in batches that one, two or three workers can share, with an evaluation after every four steps.
@@ -72,11 +72,3 @@ class WorkerProcesses:
         while not condition():
             assert all(p.poll() is None for p in self.processes), [self.printed(i) for i in range(len(self.processes))]
             time.sleep(0.02)
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports

@@ -1,8 +1,7 @@
-"""Batches for `FlowModel`, the noise that it promises to add to them, and an optimizer that changes nothing."""
+"""Batches for `FlowModel` and the noise that it promises to add to them."""
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 EVALUATION = 1  # `FlowModel` draws the noise of evaluation from stream 1, and that of training from stream 0.
 
@@ -10,11 +9,6 @@ EVALUATION = 1  # `FlowModel` draws the noise of evaluation from stream 1, and t
 def batched(*arrays, size=4):
     """A dataset of batches of the images, or of (images, conditioning)."""
     return tf.data.Dataset.from_tensor_slices(arrays if len(arrays) > 1 else arrays[0]).batch(size)
-
-
-def still():
-    """An optimizer that leaves the weights where they are."""
-    return tf_keras.optimizers.SGD(0.0)
 
 
 def noisy(x, seed=0, stream=EVALUATION, size=4, first=0, draw=0):

@@ -3,26 +3,18 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests.ports import free_ports
 from tests.time_limits import HANG_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]
 # Workers may wait for each other for ever.
 pytestmark = pytest.mark.timeout(HANG_SECONDS)
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def printed(tmp_path):

@@ -38,6 +38,8 @@ class FlowModel(KerasMethods, keras.Model):
     )
     group_class = VariableGroup
     mean_class = keras.metrics.Mean
+    steps_class = Steps
+    default_optimizer_class = keras.optimizers.Adam
 
     def __init__(self, distribution: Any, **arguments: Any) -> None:
         """Builds the model; arguments and errors are those of `tfp_realnvp.FlowModel`.
@@ -55,12 +57,6 @@ class FlowModel(KerasMethods, keras.Model):
 
     def layers_of_networks(self) -> Sequence[Any]:
         return [m.layer for m in self.distribution.submodules if isinstance(m, Network)]
-
-    def default_optimizer(self) -> Any:
-        return keras.optimizers.Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
-
-    def optimizer_of_step(self) -> Steps:
-        return Steps(self.optimizer, self.trainable_variables)
 
     @staticmethod
     def tensorflow_variable(variable: Any) -> tf.Variable:

@@ -62,7 +62,7 @@ def check_images(
     else:
         return
     shape = None if conditioning is None else tf.TensorShape(getattr(conditioning, "shape", None))
-    if shape is not None and shape.rank == 2 and shape[-1] == 0:  # See `y_beside_weights`.
+    if shape is not None and _stands_for_none(shape):
         shape = None
     takes = conditioning_of_distribution(distribution)
     how = {} if pass_it is None else {"pass_it": pass_it}
@@ -206,6 +206,11 @@ def unpack(data: Any) -> tuple[tf.Tensor, tf.Tensor | None, tf.Tensor | None]:
     images, conditioning, weights = (*data, None, None)[:3] if isinstance(data, list | tuple) else (data, None, None)
     if isinstance(images, tuple):  # `predict` knows no y, so its x are pairs.
         images, conditioning = images
-    if conditioning is not None and conditioning.shape.rank == 2 and conditioning.shape[-1] == 0:
+    if conditioning is not None and _stands_for_none(conditioning.shape):
         conditioning = None
     return images, conditioning, weights
+
+
+def _stands_for_none(shape: tf.TensorShape) -> bool:
+    """Whether a `y` of this shape is that of `y_beside_weights`."""
+    return shape.rank == 2 and shape[-1] == 0

@@ -57,15 +57,11 @@ class FlowModel(KerasMethods, tf_keras.Model):
     )
     group_class = VariableGroup
     mean_class = Mean
+    steps_class = Steps
+    default_optimizer_class = Adam
 
     def layers_of_networks(self) -> Sequence[Any]:
         return [m for m in self.distribution.submodules if isinstance(m, tf_keras.layers.Layer)]
-
-    def default_optimizer(self) -> Any:
-        return Adam(1e-3, epsilon=1e-8, global_clipnorm=100.0)
-
-    def optimizer_of_step(self) -> Steps:
-        return Steps(self.optimizer, self.trainable_variables)
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         check_not_keras_3("optimizer", optimizer)

@@ -2,7 +2,6 @@
 
 import contextlib
 import numbers
-from collections.abc import Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -47,14 +46,12 @@ class KerasMethods(LikelihoodSteps):
         """The moving averages of weights and statistics, or None."""
         return self.likelihood.averages
 
-    @contextlib.contextmanager
-    def evaluation_weights(self) -> Iterator[None]:
+    def evaluation_weights(self) -> contextlib.AbstractContextManager[None]:
         """Within the block the distribution has the weights that `evaluate` uses: the averages, if there are any.
 
         Running statistics that are set in the block, as by `recalibrate`, stay with these weights.
         """
-        with self.likelihood.evaluation_weights():
-            yield
+        return self.likelihood.evaluation_weights()
 
     def fit(
         self,

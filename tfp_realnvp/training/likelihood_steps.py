@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_realnvp.training.maximum_likelihood import MaximumLikelihood, OptimizerOfKeras, Sums
+from tfp_realnvp.training.maximum_likelihood import MaximumLikelihood, Sums
 from tfp_realnvp.training.model_files import ModelFiles
 from tfp_realnvp.training.variable_groups import freeze_statistics, named_groups
 
@@ -19,10 +19,14 @@ class LikelihoodSteps(ModelFiles):
     Attributes:
       group_class: layer of that Keras, made of (members, name, trainable), that shows variables to it.
       mean_class: its metric.
+      steps_class: an `OptimizerOfKeras`, made of (optimizer, variables).
+      default_optimizer_class: its Adam.
     """
 
     group_class: type
     mean_class: type
+    steps_class: type
+    default_optimizer_class: type
 
     def __init__(
         self,
@@ -77,14 +81,6 @@ class LikelihoodSteps(ModelFiles):
         """Returns the Keras layers in the distribution, which are its conditioners."""
         raise NotImplementedError
 
-    def default_optimizer(self) -> Any:
-        """Returns the paper's optimizer."""
-        raise NotImplementedError
-
-    def optimizer_of_step(self) -> OptimizerOfKeras:
-        """Returns what takes the steps of the compiled optimizer."""
-        raise NotImplementedError
-
     @staticmethod
     def tensorflow_variable(variable: Any) -> tf.Variable:
         """Returns the variable of TensorFlow behind one of that Keras."""
@@ -114,7 +110,9 @@ class LikelihoodSteps(ModelFiles):
         for name in ("loss", "metrics", "loss_weights", "weighted_metrics"):
             if kwargs.get(name) is not None:
                 raise ValueError(f"`{name}`={kwargs[name]!r}: FlowModel's loss is the likelihood; leave `{name}` out.")
-        super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
+        if optimizer is None:
+            optimizer = self.default_optimizer_class(1e-3, epsilon=1e-8, global_clipnorm=100.0)
+        super().compile(optimizer=optimizer, **kwargs)
         self._compiled_frozen = frozenset(self.frozen_variables())
         freeze_statistics(self.distribution, self._compiled_frozen)
 
@@ -158,8 +156,9 @@ class LikelihoodSteps(ModelFiles):
         )  # Not by __call__, which casts to the policy's compute dtype.
 
     def _train(self, data: Any) -> dict[str, tf.Tensor]:
-        variables = [self.tensorflow_variable(v) for v in self.trainable_variables]
-        sums, squares = self.likelihood.train(data, variables, self.optimizer_of_step())
+        trainable = self.trainable_variables
+        variables = [self.tensorflow_variable(v) for v in trainable]
+        sums, squares = self.likelihood.train(data, variables, self.steps_class(self.optimizer, trainable))
         norm = tf.sqrt(tf.reduce_sum(squares))
         counted = tf.math.is_finite(norm)  # Steps that loss scaling leaves out have none.
         add = tf.where(counted, norm, 0.0), tf.cast(counted, tf.float32)

@@ -196,11 +196,9 @@ class MaximumLikelihood(tf.Module):
         self.initialize(images, conditioning, strategy)
         return x
 
-    @contextlib.contextmanager
-    def evaluation_weights(self) -> Iterator[None]:
+    def evaluation_weights(self) -> contextlib.AbstractContextManager[None]:
         """Within the block the distribution has the averages, if there are any."""
-        with self.averages.swapped_in() if self.averages is not None else contextlib.nullcontext():
-            yield
+        return contextlib.nullcontext() if self.averages is None else self.averages.swapped_in()
 
     @contextlib.contextmanager
     def evaluating(self, draw: int = 0) -> Iterator[None]:
