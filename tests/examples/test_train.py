@@ -10,7 +10,6 @@ import sys
 import pytest
 
 from examples import config as config_lib
-from examples import train as program
 from tests.examples.commands import ROOT, assert_nothing_done, finished, result
 from tests.examples.training_runs import TWO_INTERVALS, assert_finite, assert_sheets
 from tests.time_limits import HANG_SECONDS
@@ -94,34 +93,6 @@ def test_mirrored(whole, commands, tmp_path):
 )
 def test_refused_command(arguments, message, commands, tmp_path):
     assert_nothing_done(commands(*arguments, setup=f"patch.chdir({str(tmp_path)!r})"), message, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("step", "steps", "interval", "expected"),
-    [
-        (0, 8, 4, [(0, 4, 2)]),
-        (0, 10, 4, [(0, 4, 2), (8, 2, 1)]),
-        (3, 12, 4, [(3, 1, 1), (4, 4, 2)]),
-        (3, 10, 4, [(3, 1, 1), (4, 4, 1), (8, 2, 1)]),
-        (5, 7, 4, [(5, 2, 1)]),
-        (0, 3, 4, [(0, 3, 1)]),
-        (8, 8, 4, []),
-        (9, 8, 4, []),
-        (0, 2, 1, [(0, 1, 2)]),
-    ],
-)
-def test_segments(step, steps, interval, expected):
-    assert list(program.segments(step, steps, interval)) == expected
-
-
-def test_segments_end_at_the_same_steps_wherever_they_begin():
-    def ends(step):
-        parts = program.segments(step, 50, 7)
-        return [begin + length * (i + 1) for begin, length, count in parts for i in range(count)]
-
-    assert ends(0) == [7, 14, 21, 28, 35, 42, 49, 50]
-    for step in range(50):
-        assert ends(step) == [end for end in ends(0) if end > step]
 
 
 def test_every_config_is_described():
