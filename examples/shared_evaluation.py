@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from examples.data import eval_batches
+from examples.data import eval_batches, share_of_batches
 from examples.together import Together
 
 
@@ -44,14 +44,14 @@ class SharedEvaluation:
         The noise is that of `FlowModel.predict`, which numbers the batches alike.
         """
         count = min(count or len(images), len(images))
-        number, step = self._workers.index, len(self._workers.addresses)
+        share = self._workers.index, len(self._workers.addresses)
+        batches = eval_batches(images, batch_size, count, share)
         found = np.zeros(count)
         with self._model.evaluation_weights():
-            for batch in eval_batches(images, batch_size, count, share=(number, step)):
+            for number, batch in zip(share_of_batches(count, batch_size, share), batches, strict=True):
                 parts = batch if isinstance(batch, tuple) else (batch,)
                 bits = self._bits_per_dim(tf.constant([number, draw], tf.int64), *parts)
                 found[number * batch_size : number * batch_size + len(bits)] = bits
-                number += step
         return self._together.sum(found)
 
 

@@ -44,12 +44,11 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
     if batch_size % replicas:
         raise ValueError(f"`batch_size`={batch_size}: must be a multiple of the number of replicas, {replicas}.")
 
-    start, crop_seed = start_step * batch_size, fold_in(seed, _CROP)
-    records = images.shuffled(seed, start).enumerate(start)
+    crop_seed = fold_in(seed, _CROP)
+    rows = worker * batch_size // workers, (worker + 1) * batch_size // workers
+    records = images.shuffled(seed, batch_size, start_step, rows)
     if num_steps is not None:
-        records = records.take(num_steps * batch_size)
-    if workers > 1:
-        records = records.filter(lambda position, _: position % batch_size // (batch_size // workers) == worker)
+        records = records.take(num_steps * (rows[1] - rows[0]))
 
     def example(position, record):
         example_seed = fold_in(crop_seed, position)
@@ -74,7 +73,7 @@ def eval_batches(images, batch_size, count=None, share=(0, 1)):
       images: `Images`.
       batch_size: int, images per batch.
       count: int, or None for all.
-      share: (i, n), ints; only batches i, i + n, i + 2 n, and so on.
+      share: (i, n), ints; only the batches of worker i of n, see `share_of_batches`.
 
     Raises:
       ValueError: if an argument breaks its rule.
@@ -90,12 +89,18 @@ def eval_batches(images, batch_size, count=None, share=(0, 1)):
         return image if conditioning is None else (image, conditioning)
 
     count = min(count or len(images), len(images))
-    number, step = share
-    records = images.in_order().take(count).enumerate()
-    if step > 1:
-        records = records.filter(lambda position, _: position // batch_size % step == number)
+    numbers = share_of_batches(count, batch_size, share)
+    begin, end = (min(number * batch_size, count) for number in (numbers.start, numbers.stop))
+    records = images.in_order(begin, end).enumerate(begin)
     examples = records.map(example, tf.data.AUTOTUNE, deterministic=True)
-    return _batched(examples, batch_size, len(range(number, -(-count // batch_size), step)), drop_remainder=False)
+    return _batched(examples, batch_size, len(numbers), drop_remainder=False)
+
+
+def share_of_batches(count, batch_size, share):
+    """Returns the numbers, a range, of worker i's batches of `count` images among n workers, with `share`=(i, n)."""
+    worker, workers = share
+    batches = -(-count // batch_size)
+    return range(worker * batches // workers, (worker + 1) * batches // workers)
 
 
 def _batched(examples, batch_size, total, drop_remainder=True):

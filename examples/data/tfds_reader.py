@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from examples.data import by_hand, preprocessing
 from examples.data.image_data import ImageData, import_extra, refuse_conditional
-from examples.data.images import RecordImages
+from examples.data.record_images import RecordImages
 
 _IN_MEMORY = 2**29  # bytes of pixels; larger splits are read from their files in every epoch
 _OLD_IMAGENET = "the old set (van den Oord et al. 2016)"
@@ -208,7 +208,7 @@ def _check_files(builder, split):
 
 def _first_picture(builder, images, split):
     try:
-        record = next(iter(images.in_order()))
+        record = next(iter(images.in_order(0, 1)))
         return builder.info.features.deserialize_example(record)["image"]
     except Exception as error:  # The record is broken, or has other features.
         raise _damaged(builder.data_path, f"split {split!r} can't be read") from error

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from examples import config as config_lib
-from examples.data import images, tfds_reader
+from examples.data import record_images, tfds_reader
 from tests.examples.commands import result
 from tests.examples.data.prepared import TFDS, examples, write_tfds
 from tests.examples.training_runs import assert_finite, assert_sheets, narrow, run_here
@@ -64,7 +64,7 @@ def test_a_record_damaged_on_the_way(tmp_path, monkeypatch):
     """One clear line that names the file and the last checkpoint."""
     key = "downsampled_imagenet/32x32"
     monkeypatch.setattr(tfds_reader, "_IN_MEMORY", 0)
-    monkeypatch.setattr(images, "_WINDOW", 8)
+    monkeypatch.setattr(record_images, "_WINDOW", 8)
     splits = {"train": list(examples(key, 120)), "validation": list(examples(key, 8))}
     folder = write_tfds(key, tmp_path, splits, num_shards=3)
     # The damage lies behind the 64 images that are shown first, and before the last ones, which are held out.

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from examples import data
-from examples.data import images as images_lib
+from examples.data import record_images as records_lib
 from tests.examples.data.prepared import numbered, numbers, record_images
 
 KINDS = ["array", "records"]
@@ -15,10 +15,10 @@ KINDS = ["array", "records"]
 def make(request, tmp_path):
     """From pixels, and perhaps conditioning, to `Images` of the kind that a test names."""
 
-    def build(pixels, conditioning=None):
+    def build(pixels, conditioning=None, num_files=3):
         if request.param == "array":
             return data.ArrayImages(pixels, conditioning)
-        return record_images(tmp_path, pixels, conditioning)
+        return record_images(tmp_path, pixels, conditioning, num_files=num_files)
 
     return build
 
@@ -92,7 +92,7 @@ def test_every_epoch_is_a_permutation(count, size, make):
 @pytest.mark.parametrize("window", [1, 7, 64])
 @pytest.mark.parametrize("num_files", [1, 5, 23])
 def test_windows_and_files_smaller_than_the_split(window, num_files, tmp_path, monkeypatch):
-    monkeypatch.setattr(images_lib, "_WINDOW", window)
+    monkeypatch.setattr(records_lib, "_WINDOW", window)
     images = record_images(tmp_path, numbered(60), num_files=num_files)
     if window > 1:
         assert_permutations(images, 8, 3)
@@ -112,22 +112,24 @@ def assert_permutations(images, size, epochs):
 @both
 def test_orders_of_epochs_are_unrelated(make, request):
     """With too few rounds the orders of two epochs correlate: 0.7 for 48,000 images in memory."""
-    count, epochs = 48_000 if request.node.callspec.params["make"] == "array" else 3_600, 3
-    drawn = stream(make(numbered(count, 1, 1)), count // 12, seed=3, num_steps=12 * epochs)
-    orders = numbers(drawn).ravel()[: epochs * count].reshape(epochs, count)
-    correlations = np.corrcoef(np.vstack([orders, np.arange(count)]))[np.triu_indices(epochs + 1, 1)]
+    count, epochs, steps = 48_000 if request.node.callspec.params["make"] == "array" else 3_600, 3, 12
+    drawn = stream(make(numbered(count, 1, 1)), count // steps, seed=3, num_steps=steps * epochs)
+    orders = numbers(drawn).ravel().reshape(epochs, count)
+    # Rows of a batch belong to files, so that it is the number of an image's batch that is compared.
+    batches = np.argsort(orders, axis=1) // (count // steps)
+    correlations = np.corrcoef(np.vstack([batches, np.arange(count)]))[np.triu_indices(epochs + 1, 1)]
     assert np.abs(correlations).max() < 5 / np.sqrt(count)  # five standard deviations
 
 
 def test_files_of_an_epoch_are_mixed(tmp_path, monkeypatch):
     """Also where a window holds but a tenth of the split, images meet others than their neighbours."""
-    monkeypatch.setattr(images_lib, "_WINDOW", 100)
+    monkeypatch.setattr(records_lib, "_WINDOW", 100)
     images = record_images(tmp_path, numbered(1000), num_files=40)
     orders = numbers(stream(images, 100, seed=3, num_steps=20)).reshape(2, 1000)
-    places = np.argsort(orders, axis=1)
-    assert abs(np.corrcoef(places)[0, 1]) < 0.5
-    neighbours = np.abs(np.diff(orders, axis=1))
-    assert np.median(neighbours) > 100
+    batches = np.argsort(orders, axis=1) // 100
+    assert abs(np.corrcoef(batches)[0, 1]) < 0.5
+    # The 100 images of a batch come from at least 25 files of 25 images.
+    assert min(len(set(batch // 25)) for batch in orders.reshape(20, 100)) >= 25
 
 
 @both
@@ -190,21 +192,51 @@ def test_files_that_hold_less(tmp_path):
 
 
 @both
-@pytest.mark.parametrize("per_worker", [1, 2])
-def test_shares_of_workers_make_up_the_batches(per_worker, make):
-    workers, size, steps = 2, 8, 9
-    images = make(numbered(21))
+@pytest.mark.parametrize(("workers", "per_worker", "num_files"), [(2, 1, 1), (2, 2, 3), (3, 1, 7), (3, 2, 2)])
+def test_shares_of_workers_make_up_the_batches(workers, per_worker, num_files, make):
+    size, steps, replicas = 12, 9, workers * per_worker
+    images = make(numbered(31), num_files=num_files)
     whole = stream(images, size, seed=4, start_step=2, num_steps=steps, flip=True)
     shares = []
     for worker in range(workers):
-        context = tf.distribute.InputContext(workers, worker, workers * per_worker)
-        assert (
-            data.train_batches(images, size, seed=4, input_context=context, num_steps=4).cardinality() == 4 * per_worker
-        )
-        share = stream(images, size, seed=4, start_step=2, num_steps=steps, flip=True, input_context=context)
-        assert share.shape[:2] == (steps * per_worker, size // workers // per_worker)
+        context = tf.distribute.InputContext(workers, worker, replicas)
+        options = {"seed": 4, "input_context": context}
+        assert data.train_batches(images, size, num_steps=4, **options).cardinality() == 4 * per_worker
+        share = stream(images, size, start_step=2, num_steps=steps, flip=True, **options)
+        assert share.shape[:2] == (steps * per_worker, size // replicas)
         shares.append(share.reshape(steps, size // workers, 2, 3, 3))
     np.testing.assert_array_equal(np.concatenate(shares, 1), whole)
+
+
+def test_a_worker_reads_its_share_of_the_files(tmp_path, monkeypatch):
+    """Nine of twelve lanes of a file each are those of other workers."""
+    images, opened = record_images(tmp_path, numbered(1200), num_files=12), set()
+    whole = stream(images, 12, seed=0, num_steps=4)
+    genuine = tf.data.TFRecordDataset
+
+    def opening(path):
+        def note(path):
+            opened.add(path.numpy())
+            return path
+
+        return genuine(tf.py_function(note, [path], tf.string))
+
+    monkeypatch.setattr(tf.data, "TFRecordDataset", opening)
+    share = stream(images, 12, seed=0, num_steps=4, input_context=tf.distribute.InputContext(4, 1, 4))
+    np.testing.assert_array_equal(share, whole[:, 3:6])
+    assert len(opened) == 3
+
+
+@both
+@pytest.mark.parametrize("count", [10, 31])
+def test_shares_of_an_evaluation_are_whole_batches(count, make):
+    images, found, numbers_found = make(numbered(31)), [], []
+    for share in [(i, 4) for i in range(4)]:
+        found += list(data.eval_batches(images, 4, count, share).as_numpy_iterator())
+        numbers_found += data.share_of_batches(count, 4, share)
+    assert numbers_found == list(range(len(found)))
+    np.testing.assert_array_equal(np.concatenate(found), numbered(31)[:count])
+    assert {len(batch) for batch in found[:-1]} == {4}
 
 
 def test_batches_must_divide_among_replicas():
