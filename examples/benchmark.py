@@ -17,27 +17,28 @@ from absl import flags
 from examples import command as command_lib
 from examples import config as config_lib
 from examples import experiment
-from examples.benchmarks import compiled, feed, first_step, operations, speed
+from examples.benchmarks import compiled, feed, first_step, operations, several, speed
 from examples.settings import Settings
 
 _PARTS = ("speed", "start", "input", "xla", "operations")
+_WHERE_ASKED_FOR = ("workers",)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("config", "digits", f"Experiment: one of {', '.join(config_lib.names())}.")
 flags.DEFINE_multi_enum(
     "part",
     list(_PARTS),
-    _PARTS,
+    [*_PARTS, *_WHERE_ASKED_FOR],
     "What to measure; may be given several times. speed: training, log_prob, sample. start: time to the first step, "
     "memory. input: how fast the data arrive. xla: training, log_prob, sample compiled by XLA, beside the plain ones. "
-    "operations: the share of each type of operation.",
+    "operations: the share of each type of operation. workers, only if asked for: a step of 1, 2 and 3 workers.",
 )
 flags.DEFINE_multi_enum(
     "dtype",
     ["float32", "bfloat16"],
     ["float32", "bfloat16", "float16"],
-    "Type of the convolutions. The parts speed and start take several and compare them with the first; the parts xla "
-    "and operations take only the first.",
+    "Type of the convolutions. The parts speed and start take several and compare them with the first; the others take "
+    "only the first.",
 )
 flags.DEFINE_bool("glow", True, "Also measure tfb.Glow, with the same amount of convolution work.")
 command_lib.define_path("data_dir", "Directory of prepared TFDS data sets. Default: TFDS's own.", remote=True)
@@ -70,6 +71,9 @@ def measure():
     if "operations" in FLAGS.part:
         found = operations.measure(FLAGS.config, FLAGS.dtype[0], batch_size)
         yield "operations", found, operations.table(found)
+    if "workers" in FLAGS.part:
+        found = several.measure(FLAGS.config, FLAGS.dtype[0], batch_size)
+        yield "workers", found, several.table(found)
 
 
 def main(argv):
