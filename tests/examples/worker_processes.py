@@ -26,9 +26,14 @@ class WorkerProcesses:
       processes: list of `subprocess.Popen`.
     """
 
-    def __init__(self, count, directory, *flags, program="train", of=None, environments=None):
-        """Args: of: how many workers the others are told of; environments: list of dicts, in the place of TF_CONFIG."""
-        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(of or count)]
+    def __init__(self, count, directory, *flags, program="train", of=None, environments=None, network=None):
+        """Args:
+        of: how many workers the others are told of.
+        environments: list of dicts, in the place of TF_CONFIG.
+        network: `LossyNetwork`, in the place of that of this machine.
+        """
+        local = [f"127.0.0.1:{port}" for port in free_ports(of or count)]
+        self.addresses = local if network is None else network.addresses
         self._outputs = [directory.with_name(f"{directory.name}.worker_{i}.txt") for i in range(count)]
         option = "run_dir" if program == "train" else "run"
         self.processes = []
@@ -36,7 +41,8 @@ class WorkerProcesses:
             task = {"cluster": {"worker": self.addresses}, "task": {"type": "worker", "index": i}}
             environment = {"TF_CONFIG": json.dumps(task)} if environments is None else environments[i]
             own = flags[i] if flags and isinstance(flags[0], list) else flags
-            command = [sys.executable, "-m", f"examples.{program}", f"--{option}={directory}"]
+            prefix = [] if network is None else network.prefixes[i]
+            command = [*prefix, sys.executable, "-m", f"examples.{program}", f"--{option}={directory}"]
             with self._outputs[i].open("w") as output:
                 self.processes.append(
                     subprocess.Popen(
