@@ -50,8 +50,11 @@ def conditioning_of_distribution(distribution: tfp.distributions.Distribution) -
 
 def conditioner_keywords(conditioner: Callable) -> tuple[str, ...]:
     """Returns those of the keywords that a conditioner, or the `call` of a Keras layer, takes by name."""
-    parameters = inspect.signature(getattr(conditioner, "call", conditioner)).parameters
-    return tuple(name for name in ("training", "update_statistics", "conditioning") if name in parameters)
+    parts: list[Any] = [conditioner]
+    if getattr(conditioner, "of_keras", False):
+        parts += [parts[0].layer]  # A layer of Keras 3 is within a module, which hands on what it takes.
+    names = {name for part in parts for name in inspect.signature(getattr(part, "call", part)).parameters}
+    return tuple(name for name in ("training", "update_statistics", "conditioning") if name in names)
 
 
 def conditioning_of_conditioner(conditioner: Callable) -> Conditioning:

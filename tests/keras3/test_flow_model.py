@@ -118,7 +118,7 @@ def test_a_loss_scale_that_is_too_high_is_lowered():
 
 
 def test_an_optimizer_of_tf_keras_is_refused():
-    with pytest.raises(TypeError, match=r"`optimizer`=.*must be of `keras\.optimizers`"):
+    with pytest.raises(TypeError, match=r"`optimizer`=.*must be an instance of one of `keras\.optimizers`"):
         keras3.FlowModel(models.normal()).compile(tf_keras.optimizers.Adam())
     model = KINDS["keras"].compiled(models.normal())
     with pytest.raises(TypeError, match=r"`callbacks` hold .*must be of keras\.callbacks"):

@@ -42,6 +42,51 @@ def test_a_network_of_conv_next_blocks_is_trained_and_saved(tmp_path):
     np.testing.assert_allclose(flow.log_prob(pixels), model.distribution.log_prob(pixels), rtol=1e-6)
 
 
+class WithConditioning(keras.layers.Layer):
+    """A layer of one's own, of two layers; it takes conditioning, and hands `training` on without naming it."""
+
+    conditioning_size = 3
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm, self.conv = keras.layers.BatchNormalization(), keras.layers.Conv2D(2, 3, padding="same")
+        self.dense = keras.layers.Dense(2)
+
+    def build(self, shape):
+        self.norm.build(shape)
+        self.conv.build(shape)
+        self.dense.build([None, self.conditioning_size])
+        self.built = True
+
+    def call(self, x, conditioning):
+        return self.conv(self.norm(x)) + self.dense(conditioning)[:, None, None, :]
+
+
+def test_a_layer_of_ones_own_that_takes_conditioning(tmp_path):
+    layer = WithConditioning()
+    layer.build([None, None, None, 1])
+    model = FlowModel(_on(Network(layer)))
+    model.compile(keras.optimizers.Adam(1e-2))
+    conditioning = np.random.RandomState(0).randn(len(images()), 3).astype(np.float32)
+    before = [v.numpy() for v in layer.dense.weights], layer.norm.moving_mean.numpy()
+    model.fit(images(), conditioning, epochs=2, verbose=0)
+    assert (layer.dense.kernel.numpy() != before[0][0]).any()
+    assert (layer.norm.moving_mean.numpy() != before[1]).any()
+    expected = model.predict((images(), conditioning), verbose=0)
+    with pytest.raises(ValueError, match="its conditioning is None: the flow was built with `conditioning_size`=3"):
+        model.predict(images(), verbose=0)
+
+    classes = {"WithConditioning": WithConditioning}
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=r"keras\.saving\.register_keras_serializable"):
+        keras.models.load_model(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", custom_objects=classes)
+    np.testing.assert_array_equal(loaded.predict((images(), conditioning), verbose=0), expected)
+    save_flow(model.distribution, tmp_path / "flow")
+    flow = load_flow(tmp_path / "flow", custom_objects=classes)
+    assert_equal(values(flow.trainable_variables), values(model.distribution.trainable_variables))
+
+
 def test_a_file_says_which_import_it_needs(tmp_path, monkeypatch):
     save_flow(_on(Network(_conv_next())), tmp_path)
     monkeypatch.delitem(known_classes._ours, "tfp_realnvp.keras3.Network")

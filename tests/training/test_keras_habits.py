@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from tests import models
+from tests.models import images, values
 from tests.saving.distributions import DISTRIBUTIONS, answers, moved
 from tfp_realnvp import AffineCoupling, Checkerboard, Composition, FlowBatchNorm, PixelLogit
 
@@ -243,3 +244,21 @@ def test_batch_norm_of_one_value_is_refused():
         traced(tf.ones([1, 1, 1, 1]))
     traced(tf.ones([2, 1, 1, 1]))
     norm.inverse(tf.ones([1, 1, 1, 1]))
+
+
+def test_weights_of_validation_images_without_conditioning(kind):
+    model = kind.compiled(models.tiny(), optimizer=kind.still())
+    weights = np.arange(8, dtype=np.float32)
+    logs = model.fit(images(), validation_data=(images(8), None, weights), verbose=0).history
+    expected = model.evaluate(images(8), sample_weight=weights, verbose=0)
+    np.testing.assert_allclose([logs["val_loss"][0], logs["val_bits_per_dim"][0]], expected, rtol=1e-6)
+
+
+def test_a_batch_after_one_that_failed_is_trained(kind):
+    model = kind.compiled(models.tiny(), dequantize=False)
+    pixels = np.float32(images()) + np.float32(0.5)
+    with pytest.raises(FloatingPointError, match="step 1: not finite"):
+        model.train_on_batch(pixels * np.nan)
+    before = values(model.distribution.trainable_variables)
+    model.train_on_batch(pixels)
+    assert any((a != b).any() for a, b in zip(values(model.distribution.trainable_variables), before, strict=True))

@@ -1,15 +1,15 @@
 """Maximum likelihood for any distribution over images, as a model of Keras 3."""
 
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfp_realnvp.checks import check_int
-from tfp_realnvp.keras3.network import Network
-from tfp_realnvp.keras3.steps import Steps, sums_no_gradients
+from tfp_realnvp.keras3.steps import Steps, check_compile, sums_no_gradients
 from tfp_realnvp.keras3.variable_group import VariableGroup
+from tfp_realnvp.saving.description import check_rebuilds
 from tfp_realnvp.training.keras_methods import KerasMethods
 
 
@@ -36,7 +36,6 @@ class FlowModel(KerasMethods, keras.Model):
         "`import tfp_realnvp.keras3`, then `keras.models.load_model`: this is a file of Keras 3, and tf_keras can't "
         "load it"
     )
-    group_class = VariableGroup
     mean_class = keras.metrics.Mean
     steps_class = Steps
     default_optimizer_class = keras.optimizers.Adam
@@ -50,31 +49,29 @@ class FlowModel(KerasMethods, keras.Model):
         if isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy):
             raise RuntimeError(
                 "Keras 3 does not train under `MultiWorkerMirroredStrategy` (keras issue 20585): take "
-                "`tfp_realnvp.FlowModel`, of tf_keras, which does; `save_flow` and `load_flow` take a flow from one "
-                "to the other."
+                "`tfp_realnvp.FlowModel`, of tf_keras; `save_flow` and `load_flow` take a flow there and back."
             )
         super().__init__(distribution, **arguments)
+        self.autocast = False  # Under a narrower policy Keras would round pixels.
 
-    def layers_of_networks(self) -> Sequence[Any]:
-        return [m.layer for m in self.distribution.submodules if isinstance(m, Network)]
-
-    @staticmethod
-    def tensorflow_variable(variable: Any) -> tf.Variable:
-        return variable.value
+    @property
+    def group_class(self) -> Any:
+        variables = [v for layer in self.layers_of_networks() for v in layer.variables]
+        known = {id(v.value): v for v in variables if isinstance(v, keras.Variable)}
+        return functools.partial(VariableGroup, known=known)
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """See `tfp_realnvp.FlowModel`; XLA compiles the steps with `jit_compile=True` alone, and not by default."""
-        if optimizer is not None and not isinstance(optimizer, str | keras.optimizers.Optimizer):
-            raise TypeError(
-                f"`optimizer`={optimizer!r}: must be of `keras.optimizers`, since this model is of Keras 3."
-            )
+        check_compile(optimizer, self.distribute_strategy.num_replicas_in_sync, kwargs)
         check_int("steps_per_execution", kwargs.get("steps_per_execution", 1), 1)  # Keras 3 fails in `fit` only.
+        frozen = self.frozen_variables()
+        for v in (v for group in self.variable_groups for v in group.variables):
+            v.trainable = v.value.trainable and id(v.value) not in frozen  # Layers of tf_keras have flags of their own.
         super().compile(optimizer, **{"jit_compile": False} | kwargs)
         sums_no_gradients(self.optimizer)
-        self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
+        if not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
 
-    @property
-    def trainable_variables(self) -> list[keras.Variable]:
-        """The distribution's trainable variables but those of frozen layers, see `compile`."""
-        frozen = self.frozen_variables()
-        return [v for v in super().trainable_variables if id(v.value) not in frozen]
+    def check_can_be_saved(self, filepath: Any) -> None:
+        super().check_can_be_saved(filepath)
+        check_rebuilds(self.distribution, self.get_config()["distribution"])  # Keras 3 would say it when it loads.

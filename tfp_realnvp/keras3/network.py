@@ -1,6 +1,6 @@
 """Layers and models of Keras 3 as conditioners."""
 
-import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -23,8 +23,11 @@ class Network(tf.Module):
 
     of_keras = True  # It is built eagerly, and not in a graph.
 
-    def __init__(self, layer: Any, name: str = "network") -> None:
+    def __init__(self, layer: Any, name: str = "network", custom_objects: Mapping[str, Any] | None = None) -> None:
         """Takes a `layer` that is built, or what `keras.saving.serialize_keras_object` returned for one.
+
+        Its `call` may take `conditioning` [N, K] by name; it says K by an attribute `conditioning_size`. A description
+        may name `custom_objects`.
 
         Raises:
           ValueError: for a layer that has yet to make its variables, or that a file may not name.
@@ -32,22 +35,23 @@ class Network(tf.Module):
         """
         super().__init__(name=name)
         if isinstance(layer, dict):
-            check_keras_object(layer, keras=keras)
-            layer = keras.saving.deserialize_keras_object(layer)
+            check_keras_object(layer, custom_objects, keras=keras)
+            layer = keras.saving.deserialize_keras_object(layer, custom_objects)
         if not isinstance(layer, keras.layers.Layer):
             raise TypeError(f"`layer`={layer!r}: must be a layer or model of Keras 3, e.g. `keras.layers.Conv2D`.")
         if not layer.built:
             raise ValueError(f"`layer` {layer.name!r} is not built: call its `build`, e.g. with [None, None, None, C].")
         self.layer = layer
+        if hasattr(layer, "conditioning_size"):  # See `tfp_realnvp.keywords`.
+            self.conditioning_size = layer.conditioning_size
         self._variables_of_layer = [v.value for v in layer.variables]
-        takes_training = "training" in inspect.signature(layer.call).parameters
-        self._call = layer if takes_training else lambda x, training: layer(x)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The constructor's arguments, as plain data."""
         return {"layer": keras.saving.serialize_keras_object(self.layer), "name": self.name}
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Maps [N, H, W, C] to the layer's answer."""
-        return tf.convert_to_tensor(self._call(x, training=training))
+    def __call__(self, x: tf.Tensor, training: bool = False, **keywords: Any) -> tf.Tensor:
+        """Maps [N, H, W, C] to the layer's answer; other keywords are those that its `call` takes by name."""
+        # A layer within this one may take `training` though its own `call` does not; Keras hands it on.
+        return tf.convert_to_tensor(self.layer(x, training=training, **keywords))

@@ -1,16 +1,35 @@
 """What a training step asks of an optimizer of Keras 3."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 
-def sums_no_gradients(optimizer: Any) -> None:
-    """Makes an optimizer take gradients as they are: they were summed over the replicas, and are clipped as sums.
+def check_compile(optimizer: Any, replicas: int, options: Mapping[str, Any]) -> None:
+    """Raises TypeError or ValueError for what is no optimizer of Keras 3, or what a step can't do with it."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(inner, str | keras.optimizers.Optimizer | None):
+        raise TypeError(f"`optimizer`={optimizer!r}: must be an instance of one of `keras.optimizers`, or its name.")
+    if getattr(inner, "gradient_accumulation_steps", None):
+        raise ValueError(
+            "`gradient_accumulation_steps`: noise is numbered by the optimizer's steps, which these batches would "
+            "share; leave it out. A flow with `recompute_gradients=True` trains on larger batches in the same memory."
+        )
+    if type(inner).__name__ == "MultiOptimizer":
+        raise ValueError("`optimizer`: the parts of a `MultiOptimizer` sum and clip gradients on their own; take one.")
+    for name, harmless in (("steps_per_execution", 1), ("jit_compile", False), ("ema_overwrite_frequency", None)):
+        value = options.get(name, getattr(inner, name, None))
+        if replicas > 1 and value not in (harmless, None, "auto"):
+            raise ValueError(
+                f"`{name}`: Keras 3 fails at it under several replicas; leave it out, or take `tfp_realnvp.FlowModel`, "
+                "of tf_keras."
+            )
 
-    Keras 3 has no public way to say so.
-    """
+
+def sums_no_gradients(optimizer: Any) -> None:
+    """Makes an optimizer take gradients as they are, summed over the replicas. Keras 3 has no public way to say so."""
     getattr(optimizer, "inner_optimizer", optimizer)._all_reduce_sum_gradients = lambda pairs: pairs
 
 
@@ -19,25 +38,25 @@ class Steps:
 
     def __init__(self, optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable]) -> None:
         self._optimizer, self._variables = optimizer, variables
-        scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        self._scaling = optimizer if scales else None
-        self._inner = optimizer.inner_optimizer if scales else optimizer
+        self._scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        inner = optimizer.inner_optimizer if self._scales else optimizer
+        self._iterations = inner.iterations
+        scales = self._scales or inner.loss_scale_factor is not None
+        self._scale: Any = tf.convert_to_tensor(optimizer.scale_loss(tf.ones([]))) if scales else None
 
     def step(self) -> tf.Tensor:
-        return tf.cast(self._inner.iterations.value, tf.int64)
+        return tf.cast(self._iterations.value, tf.int64)
 
     def scaled(self, loss: tf.Tensor) -> tf.Tensor:
-        return loss if self._scaling is None else self._scaling.scale_loss(loss)
+        return loss if self._scale is None else loss * tf.cast(self._scale, loss.dtype)
 
     def unscaled(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        if self._scaling is None:
-            return gradients
-        return [g / tf.cast(self._scaling.dynamic_scale.value, g.dtype) for g in gradients]
+        return gradients if self._scale is None else [g / tf.cast(self._scale, g.dtype) for g in gradients]
 
     def may_overflow(self) -> Any:
-        return False if self._scaling is None else self._scaling.dynamic_scale.value > 1
+        return self._scales and self._scale > 1
 
     def apply(self, gradients: list[tf.Tensor]) -> None:
-        if self._scaling is not None:  # It divides by its scale, a power of two, itself.
-            gradients = [g * tf.cast(self._scaling.dynamic_scale.value, g.dtype) for g in gradients]
+        if self._scale is not None:  # `apply` divides by it again.
+            gradients = [g * tf.cast(self._scale, g.dtype) for g in gradients]
         self._optimizer.apply(gradients, self._variables)

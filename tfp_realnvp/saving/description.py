@@ -129,7 +129,10 @@ def build(description: Any, custom_objects: Mapping[str, type] | None = None) ->
         raise ValueError("`parameters` is for base classes, and no argument of a description")
     built = {k: build(v, custom_objects) for k, v in arguments.items()}
     _check_broadcast(built)
-    return class_of(name, custom_objects or {})(**built)
+    cls = class_of(name, custom_objects or {})
+    if getattr(cls, "of_keras", False):  # It builds a layer of Keras 3.
+        built["custom_objects"] = custom_objects
+    return cls(**built)
 
 
 def rebuild(

@@ -55,7 +55,7 @@ CLASSES: Mapping[str, frozenset[str]] = {
 CLASSES_OF_KERAS_3: Mapping[str, frozenset[str]] = {
     "keras": frozenset({"DTypePolicy"}),
     "keras.src.models.functional": frozenset({"Functional"}),
-    "keras.optimizers": frozenset({"Lamb", "LossScaleOptimizer", "Muon"}),
+    "keras.optimizers": frozenset({"Lamb", "LossScaleOptimizer", "Muon", "ScheduleFreeAdamW"}),
 }
 # How the keys of a layer's configuration end -> the functions and classes that they may name by a string.
 NAMES: Mapping[str, frozenset[str]] = {
@@ -83,7 +83,7 @@ def check_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = N
         elif isinstance(value, str):
             ending = key.rpartition("_")[2]
             if ending in NAMES and value not in NAMES[ending] and registered(value, custom_objects, keras) is None:
-                raise _refused(f"`{key}`={value!r}", value)
+                raise _refused(f"`{key}`={value!r}", value, keras)
 
 
 def walk(config: Any) -> Iterator[tuple[str, Any]]:
@@ -114,7 +114,7 @@ def _check_class(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | 
         found, ours = _in_registry(function, keras), registered(function, custom_objects, keras)
         own = module == "builtins" and function in _ACTIVATIONS and name_in_registry in (None, function)
         if not (ours is found if found is not None else own or ours is not None):
-            raise _refused(f"function {function!r} of module {module!r}", function)
+            raise _refused(f"function {function!r} of module {module!r}", function, keras)
         return
     # What Keras finds in its registry goes before what the module says. Without a module it takes its oldest format,
     # which has bytecode.
@@ -125,7 +125,7 @@ def _check_class(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | 
         own |= name in CLASSES_OF_KERAS_3.get(module, ())
     permitted = ours is found if found is not None else own or ours is not None
     if not known or not permitted or not (own or isinstance(ours, type)):
-        raise _refused(f"class {name!r} of module {module!r}", name_in_registry or name)
+        raise _refused(f"class {name!r} of module {module!r}", name_in_registry or name, keras)
     if name == "Functional":
         _check_order(config.get("config"))
 
@@ -167,8 +167,8 @@ def _in_registry(name: Any, keras: Any) -> Any:
     return keras.saving.get_registered_object(name) if isinstance(name, str) else None
 
 
-def _refused(what: str, name: Any) -> ValueError:
+def _refused(what: str, name: Any, keras: Any) -> ValueError:
     return ValueError(
         f"Keras' {what} is not among those that are made from a file: if you trust the file, register it by "
-        f"`tf_keras.saving.register_keras_serializable` or pass `custom_objects`={{{name!r}: it}}"
+        f"`{keras.__name__}.saving.register_keras_serializable` or pass `custom_objects`={{{name!r}: it}}"
     )

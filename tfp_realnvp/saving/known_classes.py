@@ -105,8 +105,13 @@ def class_of(name: Any, custom_objects: Mapping[str, type]) -> type:
 
 def classes_of(parts: Iterable[Any]) -> dict[str, type]:
     """Returns the `custom_objects` by which every class of these parts is known, also to Keras."""
+    parts = list(parts)
     classes = {type(part) for part in parts}
-    keras = {cls.__name__: cls for cls in classes if issubclass(cls, tf_keras.layers.Layer)}
+    layers = [part.layer for part in parts if getattr(part, "of_keras", False)]  # of Keras 3
+    for layer in layers:  # It grows.
+        layers += getattr(layer, "layers", [])
+    of_keras = {type(layer) for layer in layers} | {cls for cls in classes if issubclass(cls, tf_keras.layers.Layer)}
+    keras = {cls.__name__: cls for cls in of_keras}
     return keras | {name: _tfp_classes().get(name, cls) for cls in classes for name in (name_of(cls),)}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_realnvp.checks import check_not_keras_3
-from tfp_realnvp.training.model_files import ModelFiles, check_filepath
+from tfp_realnvp.training.model_files import ModelFiles
 
 
 def with_stop_on_failure(callbacks: Any, model: ModelFiles) -> Any:
@@ -31,5 +31,8 @@ def check_callbacks(callbacks: Any, model: ModelFiles) -> None:
                 check_not_keras_3("callbacks", callback)
             raise TypeError(f"`callbacks` hold {callback!r}: must be of {model.library.__name__}.callbacks.")
         if isinstance(callback, kinds.ModelCheckpoint) and not callback.save_weights_only:
-            check_filepath(callback.filepath)
-            model.get_config()
+            model.check_can_be_saved(callback.filepath)
+        # Keras 3 finds out for metrics of its own alone, and after an epoch, which way a log is better.
+        monitored = str(getattr(callback, "monitor", "")).removeprefix("val_")
+        if getattr(callback, "mode", None) == "auto" and monitored in [metric.name for metric in model.metrics]:
+            callback.mode = "min"

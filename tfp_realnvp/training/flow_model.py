@@ -1,7 +1,6 @@
 """Maximum likelihood for any distribution over images, as a model of tf_keras (paper, section 4.1)."""
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -59,9 +58,6 @@ class FlowModel(KerasMethods, tf_keras.Model):
     mean_class = Mean
     steps_class = Steps
     default_optimizer_class = Adam
-
-    def layers_of_networks(self) -> Sequence[Any]:
-        return [m for m in self.distribution.submodules if isinstance(m, tf_keras.layers.Layer)]
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         check_not_keras_3("optimizer", optimizer)

@@ -93,6 +93,9 @@ class KerasMethods(LikelihoodSteps):
             validation_data = (validation_data,)  # Keras would compare an array with None.
         if isinstance(validation_data, tuple) and validation_data:
             likelihood.check_images("validation_data", *validation_data[:2])
+            if len(validation_data) == 3:
+                images, conditioning, weights = validation_data
+                validation_data = images, y_beside_weights(images, conditioning, weights), weights
         elif validation_data is not None:
             likelihood.check_images("validation_data", validation_data)
         check_callbacks(callbacks, self)
@@ -114,6 +117,14 @@ class KerasMethods(LikelihoodSteps):
             sample_weight,
             **kwargs,
         )
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """As in Keras; a step that is not finite raises `FloatingPointError`, and the next call takes a step again."""
+        self.check_compiled()
+        self.likelihood.failure.reset()
+        logs = super().train_on_batch(*args, **kwargs)
+        self.likelihood.failure.raise_if_any()
+        return logs
 
     def evaluate(
         self,

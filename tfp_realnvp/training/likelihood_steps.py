@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+import tf_keras
 
 from tfp_realnvp.training.maximum_likelihood import MaximumLikelihood, Sums
 from tfp_realnvp.training.model_files import ModelFiles
@@ -23,7 +24,7 @@ class LikelihoodSteps(ModelFiles):
       default_optimizer_class: its Adam.
     """
 
-    group_class: type
+    group_class: Any
     mean_class: type
     steps_class: type
     default_optimizer_class: type
@@ -67,6 +68,12 @@ class LikelihoodSteps(ModelFiles):
                     f"`distribution` holds the Keras layer {layer.name!r}, which is not built and has no variables to "
                     "train yet; call its `build`, e.g. with [None, None, None, C], before it is passed on."
                 )
+            if layer.losses:
+                raise ValueError(
+                    f"`distribution` holds the Keras layer {layer.name!r}, which has losses of its own, as by a "
+                    "`kernel_regularizer`: FlowModel's loss is the likelihood and `l2` times the squares of the "
+                    "distribution's `regularized_variables`; build the layer without them."
+                )
         self._means = [self.mean_class(name=name) for name in ("loss", "bits_per_dim", "gradient_norm")]
         self.variable_groups = [self.group_class(members, name, True) for name, members in named_groups(distribution)]
         averages = self.likelihood.averages
@@ -75,18 +82,11 @@ class LikelihoodSteps(ModelFiles):
             self._averages_group = self.group_class(members, averages.name, False)
         self.built = True
 
-    # What depends on which Keras it is.
-
     def layers_of_networks(self) -> Sequence[Any]:
-        """Returns the Keras layers in the distribution, which are its conditioners."""
-        raise NotImplementedError
-
-    @staticmethod
-    def tensorflow_variable(variable: Any) -> tf.Variable:
-        """Returns the variable of TensorFlow behind one of that Keras."""
-        return variable
-
-    # What does not.
+        """Returns the layers of either Keras in the distribution, which are its conditioners."""
+        parts = self.distribution.submodules
+        of_keras_3 = [part.layer for part in parts if getattr(part, "of_keras", False)]
+        return [part for part in parts if isinstance(part, tf_keras.layers.Layer)] + of_keras_3
 
     @property
     def metrics(self) -> list[Any]:
@@ -112,6 +112,10 @@ class LikelihoodSteps(ModelFiles):
                 raise ValueError(f"`{name}`={kwargs[name]!r}: FlowModel's loss is the likelihood; leave `{name}` out.")
         if optimizer is None:
             optimizer = self.default_optimizer_class(1e-3, epsilon=1e-8, global_clipnorm=100.0)
+        if self.dtype_policy.name == "mixed_float16" and kwargs.pop("auto_scale_loss", True):
+            # Keras would do so itself, but its files would have the optimizer within.
+            optimizer, scaling = self.library.optimizers.get(optimizer), self.library.mixed_precision.LossScaleOptimizer
+            optimizer = optimizer if isinstance(optimizer, scaling) else scaling(optimizer)
         super().compile(optimizer=optimizer, **kwargs)
         self._compiled_frozen = frozenset(self.frozen_variables())
         freeze_statistics(self.distribution, self._compiled_frozen)
@@ -124,7 +128,7 @@ class LikelihoodSteps(ModelFiles):
         frozen = {id(v) for group in self.variable_groups if not group.trainable for v in group.members}
         for layer in self.layers_of_networks():
             trainable = {id(v) for v in layer.trainable_weights}
-            frozen |= {id(self.tensorflow_variable(v)) for v in layer.weights if id(v) not in trainable}
+            frozen |= {id(_of_tensorflow(v)) for v in layer.weights if id(v) not in trainable}
         return frozen
 
     def check_compiled(self) -> None:
@@ -157,7 +161,7 @@ class LikelihoodSteps(ModelFiles):
 
     def _train(self, data: Any) -> dict[str, tf.Tensor]:
         trainable = self.trainable_variables
-        variables = [self.tensorflow_variable(v) for v in trainable]
+        variables = [_of_tensorflow(v) for v in trainable]
         sums, squares = self.likelihood.train(data, variables, self.steps_class(self.optimizer, trainable))
         norm = tf.sqrt(tf.reduce_sum(squares))
         counted = tf.math.is_finite(norm)  # Steps that loss scaling leaves out have none.
@@ -173,6 +177,11 @@ class LikelihoodSteps(ModelFiles):
             "loss": _added(loss, sums.loss, sums.images),
             "bits_per_dim": _added(bits, sums.bits_per_dim, sums.weights),
         }
+
+
+def _of_tensorflow(variable: Any) -> tf.Variable:
+    """Returns the variable of TensorFlow behind one of either Keras."""
+    return variable if isinstance(variable, tf.Variable) else variable.value
 
 
 def _added(mean: Any, total: tf.Tensor, count: tf.Tensor) -> tf.Tensor:

@@ -23,15 +23,6 @@ _MOST_VARIABLES, _MOST_BYTES = 2**13, 2**29
 _KerasModel: Any = object  # For mypy: a subclass is a Keras model as well.
 
 
-def check_filepath(filepath: Any) -> None:
-    """Raises ValueError unless Keras will write a file NAME.keras to `filepath`."""
-    if not os.fspath(filepath).endswith(".keras"):
-        raise ValueError(
-            f"`filepath`={filepath}: must end in .keras to hold the whole model; `save_weights` writes the weights "
-            "alone, `export` a SavedModel."
-        )
-
-
 class ModelFiles(DensityModel, _KerasModel):
     """The part of a `FlowModel` that goes into files and comes out of them.
 
@@ -114,6 +105,15 @@ class ModelFiles(DensityModel, _KerasModel):
                 "with `compile=False`, and compile the model yourself."
             ) from error
 
+    def check_can_be_saved(self, filepath: Any) -> None:
+        """Raises ValueError for a `filepath` that is no NAME.keras, and an error if the distribution can't be saved."""
+        if not os.fspath(filepath).endswith(".keras"):
+            raise ValueError(
+                f"`filepath`={filepath}: must end in .keras to hold the whole model; `save_weights` writes the weights "
+                "alone, `export` a SavedModel."
+            )
+        self.get_config()
+
     def check_finite(self) -> None:
         """Raises ValueError that names the variable if a weight, a statistic or an average is not finite."""
         averages = [] if self.likelihood.averages is None else self.likelihood.averages.averages
@@ -132,7 +132,7 @@ class ModelFiles(DensityModel, _KerasModel):
             is not finite.
           OSError: if the file can't be written; one that was there is unchanged.
         """
-        check_filepath(filepath)
+        self.check_can_be_saved(filepath)
         self.check_finite()
         path = pathlib.Path(filepath)
         if "://" in os.fspath(filepath) or (path.exists() and not overwrite):  # Keras asks before it overwrites.

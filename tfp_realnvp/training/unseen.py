@@ -14,6 +14,7 @@ def warn_of_unseen(tape: tf.GradientTape, variables: Sequence[tf.Variable]) -> N
         warnings.warn(
             f"`distribution`: its log_prob uses variables that are not among its own and are not trained: "
             f"{', '.join(unseen)}. If they should be, make them attributes of a bijector, a distribution or a "
-            "tf.Module that it holds, e.g. pass a tf_keras layer itself instead of a function that calls it.",
+            "tf.Module that it holds, e.g. pass a tf_keras layer itself, or a `tfp_realnvp.keras3.Network` of a layer "
+            "of Keras 3, instead of a function that calls it.",
             stacklevel=2,
         )
