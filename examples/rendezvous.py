@@ -123,9 +123,8 @@ def _chief(workers, began, begin_with, deadline, seconds):
             pass
 
     class Server(http.server.ThreadingHTTPServer):
-        daemon_threads = (
-            False  # Its end waits until every answer is written: TensorFlow stops all threads while it starts.
-        )
+        # Its end waits until every answer is written: TensorFlow stops all threads while it starts.
+        daemon_threads = False
 
     address = workers.addresses[0]
     try:

@@ -8,7 +8,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Before TensorFlow is impor
 import pytest
 import tf_keras
 
-
 _THOROUGH = pathlib.Path(__file__).with_name("thorough.txt")
 
 

@@ -20,4 +20,4 @@ def test_two_replicas_train_as_one_device():
     line = next(line for line in done.stdout.splitlines() if line.startswith("JSON "))
     alone, mirrored = json.loads(line.removeprefix("JSON "))
     for one, two in zip(tf.nest.flatten(alone), tf.nest.flatten(mirrored), strict=True):
-        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(two, one, rtol=1e-6, atol=1e-8)

@@ -72,7 +72,7 @@ def test_both_kerases_evaluate_draw_and_score_the_same():
         found.append([model.predict(x, verbose=0), model.predict(x, draw=2, verbose=0), model.log_prob(x)])
         found[-1] += [model.evaluate(x, verbose=0), model.sample(3, seed=1, whole=False)]
     for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(other, one, rtol=1e-5)
+        np.testing.assert_allclose(other, one, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("first", "second"), [("tf_keras", "keras"), ("keras", "tf_keras")])

@@ -155,9 +155,8 @@ class LikelihoodSteps(ModelFiles):
         return _unconverted(self._test)(data)
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        return _unconverted(self.likelihood.predict)(
-            data
-        )  # Not by __call__, which casts to the policy's compute dtype.
+        # Not by __call__, which casts to the policy's compute dtype.
+        return _unconverted(self.likelihood.predict)(data)
 
     def _train(self, data: Any) -> dict[str, tf.Tensor]:
         trainable = self.trainable_variables

@@ -141,7 +141,13 @@ class ModelFiles(DensityModel, _KerasModel):
         with written_whole(path) as hidden:
             super().save(hidden, **kwargs)
 
-    def export(self, filepath: Any) -> str:
-        """Writes a SavedModel to FILEPATH/N, by `export_saved_model`, with the weights of `evaluate`; returns where."""
+    def export(self, filepath: Any, format: str = "tf_saved_model") -> str:
+        """Writes a SavedModel to FILEPATH/N, by `export_saved_model`, with the weights of `evaluate`; returns where.
+
+        Raises:
+          ValueError: for a `format` of Keras 3 other than "tf_saved_model".
+        """
+        if format != "tf_saved_model":
+            raise ValueError(f"`format`={format!r}: must be 'tf_saved_model', or left out.")
         with self.likelihood.evaluation_weights():
             return export_saved_model(self.distribution, filepath, levels=self.likelihood.levels)
