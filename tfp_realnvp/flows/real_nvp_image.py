@@ -39,12 +39,14 @@ class RealNVPImage(ImageFlow):
     to latents (the paper's f), `forward` maps latents to pixels. Height and width are those of each call, and must be
     divisible by 2 ** (num_scales - 1).
 
-    Every method takes two keywords, which a distribution takes as `bijector_kwargs={...}`:
+    Keywords:
       training: Python bool. Normalise with the statistics of the batch, and move the running ones by one step. In
         `forward` this holds for the networks' own batch norms alone, and nothing moves, as in the released sampler:
         sampling is then no exact inverse, which helps samples much larger than the training images.
       conditioning: float tensor [..., conditioning_size] that broadcasts against the batch shape.
-    Another keyword in `bijector_kwargs` is refused. But TFP itself ignores, without a word, those that it gets beside
+
+    Every method takes these two, and a distribution takes them as `bijector_kwargs={...}`. Another keyword in
+    `bijector_kwargs` is refused. But TFP itself ignores, without a word, those that it gets beside
     it: `images.sample(4, temperature=0.7)` draws at temperature 1, and `images.log_prob(x, training=True)` does not
     train. Write `FlowModel(images).sample(4, temperature=0.7)`, or
     `images.copy(distribution=tfd.Sample(tfd.Normal(0.0, 0.7), sample_shape=[8, 8, 3]))`, which is a distribution on the

@@ -75,8 +75,8 @@ class KerasMethods(LikelihoodSteps):
         Args:
           x: images [N, H, W, C], or a dataset of images or of pairs (images, conditioning).
           y: conditioning [N, K] or None.
-          batch_size, epochs, verbose, callbacks, validation_split, validation_data, shuffle, class_weight,
-            sample_weight, **kwargs: as in Keras.
+          sample_weight: weights [N] of the images.
+          **kwargs: these and all others as in Keras.
 
         Returns:
           Keras' `History`.

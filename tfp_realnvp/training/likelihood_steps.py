@@ -149,12 +149,15 @@ class LikelihoodSteps(ModelFiles):
     # AutoGraph takes time, and nothing in the steps is to be converted. The methods that Keras calls are not decorated
     # themselves: AutoGraph loses the `self` of such a method if it is given to `strategy.run`.
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Takes a training step; Keras calls it, or a training loop of your own in `strategy.run`."""
         return _unconverted(self._train)(data)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Evaluates a batch; Keras calls it."""
         return _unconverted(self._test)(data)
 
     def predict_step(self, data: Any) -> tf.Tensor:
+        """Returns the bits/dim of each image of a batch, [N]; Keras calls it."""
         # Not by __call__, which casts to the policy's compute dtype.
         return _unconverted(self.likelihood.predict)(data)
 
