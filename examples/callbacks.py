@@ -77,6 +77,7 @@ class Checkpoints(tf_keras.callbacks.Callback):
                 f"same command again, which resumes from {self._manager.latest_checkpoint}."
             ) from error
         self._saved_step = self._step
+        self._ask_if_stopped()
 
     def _ends_interval(self):
         """Whether the current step is the last of an interval."""
@@ -105,17 +106,22 @@ class Checkpoints(tf_keras.callbacks.Callback):
         vote = self.model.likelihood.stop_vote
         if vote.carried:
             return True
-        if self._stopped_by is not None and not self._asked:
-            vote.ask()
-            self._asked = True
+        self._ask_if_stopped()
         return False
+
+    def _ask_if_stopped(self):
+        """Asks all workers to stop after the next step, once."""
+        if self._workers.several and self._stopped_by is not None and not self._asked:
+            self.model.likelihood.stop_vote.ask()
+            self._asked = True
 
     @contextlib.contextmanager
     def stopped_by_signals(self):
         """Within the block, signals stop the training as the class says."""
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Not every system has all of them.
-            if number is not None and not (name == "SIGHUP" and signal.getsignal(number) == signal.SIG_IGN):  # nohup
+            # `nohup` and shells that start a program in the background have some ignored.
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:
                 self._previous[number] = signal.signal(number, self._on_signal)
         try:
             yield

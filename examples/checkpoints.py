@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 import shutil
-import tempfile
 
 import tensorflow as tf
 
@@ -19,9 +18,9 @@ _FILE = re.compile(r"step-(\d+)\.(index|data-\d+-of-\d+)")
 
 
 class OthersManager:
-    """The `tf.train.CheckpointManager` of a worker that is not the chief.
+    """The `tf.train.CheckpointManager` of a worker that is not the chief, which alone writes.
 
-    All workers must take part in saving, since some variables are read on all of them; only the chief's files count.
+    It needs no other worker for that: no variable of a model is a sum over replicas.
     """
 
     def __init__(self, run, checkpoint, newest):
@@ -30,9 +29,7 @@ class OthersManager:
         self.directory = str(run.checkpoints)
 
     def save(self, checkpoint_number):
-        """Takes part in a save."""
-        with tempfile.TemporaryDirectory() as folder:
-            self.checkpoint.write(f"{folder}/step")
+        """Notes what the chief saves."""
         self.latest_checkpoint = f"{self.directory}/step-{checkpoint_number}"
 
 

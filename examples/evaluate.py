@@ -13,9 +13,10 @@ import pathlib
 import tensorflow as tf
 from absl import flags
 
+from examples import checkpoints, config_flag, evaluation, experiment, strategies, together
 from examples import command as command_lib
-from examples import config_flag, evaluation, experiment, strategies, together
 from examples import run as run_lib
+from examples.versions import versions
 
 FLAGS = flags.FLAGS
 config_flag.define_run()
@@ -44,13 +45,18 @@ def _csv_text(per_image):
     return text.getvalue()
 
 
-_ALIKE = ("run", "split", "images", "noise_draws", "importance_samples", "recalibrate")  # among several workers
+# Among several workers.
+_ALIKE = ("run", "data_dir", "folder", "split", "images", "noise_draws", "importance_samples", "recalibrate")
 
 
 def _evaluate(workers):
     """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
-    strategy, _ = strategies.start(workers, {name: FLAGS[name].value for name in _ALIKE}, dict)
-    opened = experiment.open_run(FLAGS.run, **config_flag.of_run(), strategy=strategy, workers=workers)
+    alike = {name: FLAGS[name].value for name in _ALIKE} | versions()
+    newest = pathlib.Path(FLAGS.run) / "checkpoints"
+    strategy, told = strategies.start(workers, alike, lambda: {"checkpoint": checkpoints.newest(newest)})
+    opened = experiment.open_run(
+        FLAGS.run, **config_flag.of_run(), strategy=strategy, workers=workers, newest=told["checkpoint"]
+    )
     if workers.is_chief:
         run_lib.check_writable("run", FLAGS.run)
     try:

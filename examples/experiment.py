@@ -89,7 +89,7 @@ def open_experiment(settings, config, directory, strategy=None, workers=ALONE, n
     return Experiment(settings, config, images, model, run, manager, changed_versions, workers=workers)
 
 
-def open_run(directory, *, data_dir=None, folder=None, config_file=None, strategy=None, workers=ALONE):
+def open_run(directory, *, data_dir=None, folder=None, config_file=None, strategy=None, workers=ALONE, newest=None):
     """Returns the `Experiment` of a trained run; raises as `open_experiment` does, or if there is no checkpoint.
 
     Args:
@@ -97,6 +97,7 @@ def open_run(directory, *, data_dir=None, folder=None, config_file=None, strateg
       data_dir, folder: see `Sources`, where the data are now; None if they are where they were in training.
       config_file: path of the config's file, for a run whose config is the user's own; see `config_of`.
       strategy, workers: see `open_experiment`.
+      newest: str, the checkpoint, if the chief has said so; None for the newest one.
     """
     exported = exported_run.find(directory)
     settings = exported.settings if exported else Settings.read(pathlib.Path(directory) / run_lib.SETTINGS)
@@ -104,8 +105,8 @@ def open_run(directory, *, data_dir=None, folder=None, config_file=None, strateg
     settings = dataclasses.replace(settings, sources=dataclasses.replace(settings.sources, **moved))
     config = config_of(settings, config_file)
     if exported:
-        return _open_export(exported, settings, config, directory)
-    newest = checkpoints.newest(pathlib.Path(directory) / "checkpoints")
+        return _open_export(exported, settings, config, directory, strategy, workers)
+    newest = newest or checkpoints.newest(pathlib.Path(directory) / "checkpoints")
     opened = open_experiment(settings, config, directory, strategy, workers, newest)
     if opened.manager.latest_checkpoint is None:
         raise FileNotFoundError(f"`run`={directory}: holds no checkpoint; train it first: {settings.command}")
@@ -116,20 +117,21 @@ def open_run(directory, *, data_dir=None, folder=None, config_file=None, strateg
     return opened
 
 
-def _open_export(exported, settings, config, directory):
+def _open_export(exported, settings, config, directory, strategy, workers):
     """Returns the `Experiment` of an `ExportedRun`, with its weights."""
     images = _load(settings, config)
     identity = _identity(settings, config, images)
     checkpoints.check_identity(f"export {directory}", exported.identity, identity, "name the data that it was made of")
-    distribution = load_flow(directory)
-    try:
-        check_distribution(distribution, config.flow, form_of(images))
-        model = FlowModel(distribution, levels=images.levels, dequantize=images.whole, seed=settings.seed)
-        model.check_finite()
-    except ValueError as error:
-        raise ValueError(f"`run`={directory}: {error}") from error
+    with (strategy or tf.distribute.get_strategy()).scope():
+        distribution = load_flow(directory)
+        try:
+            check_distribution(distribution, config.flow, form_of(images))
+            model = FlowModel(distribution, levels=images.levels, dequantize=images.whole, seed=settings.seed)
+            model.check_finite()
+        except ValueError as error:
+            raise ValueError(f"`run`={directory}: {error}") from error
     run = run_lib.Run(pathlib.Path(directory), identity)
-    return Experiment(settings, config, images, model, run, None, exported=exported)
+    return Experiment(settings, config, images, model, run, None, exported=exported, workers=workers)
 
 
 def _load(settings, config):

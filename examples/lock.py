@@ -23,16 +23,24 @@ class RunLock:
         self._path = pathlib.Path(directory) / _NAME
         self._file = None
 
-    def acquire(self):
-        """Takes the lock, unless it is held; raises BlockingIOError, which says by whom, if another process has it."""
+    def acquire(self, seconds=0.0):
+        """Takes the lock, unless it is held.
+
+        Raises:
+          BlockingIOError: if another process has it for `seconds`; it says which.
+        """
         if fcntl is None or self._file is not None:
             return
+        deadline = time.monotonic() + seconds
         while True:
             file = self._path.open("a+")
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 with file:
+                    if time.monotonic() < deadline:
+                        time.sleep(0.5)
+                        continue
                     raise BlockingIOError(f"`run_dir`={self._directory}: {_holder(file)}") from error
             except OSError as error:  # Some network file systems have no locks.
                 file.close()

@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
+from examples import together
 from examples.data import eval_batches, share_of_batches
-from examples.together import Together
 
 
 class SharedEvaluation:
@@ -18,7 +18,7 @@ class SharedEvaluation:
     def __init__(self, model, workers):
         """Args: model: `FlowModel`, built under the workers' strategy; workers: `Workers`."""
         self._model, self._workers = model, workers
-        self._together = Together(model.distribute_strategy, workers)
+        self._together = together.of_all(model.distribute_strategy, workers)
         self._function = None
 
     def _bits_per_dim(self, number_and_draw, *parts):

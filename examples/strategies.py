@@ -46,7 +46,7 @@ def start(workers, started_with, begin_with):
     Raises:
       WorkerMissing, ValueError, OSError: see `rendezvous.meet`; ValueError also if there is no such TPU.
     """
-    if workers.several:
+    if workers.source:
         print(workers, flush=True)
     told = rendezvous.meet(workers, started_with, begin_with, FLAGS.start_timeout)
     with together.within(min(FLAGS.start_timeout, _START_SECONDS), "the start of TensorFlow's workers", workers):

@@ -1,9 +1,14 @@
 """What several workers do together, beside training: add up, agree, and end when one of them is lost."""
 
 import contextlib
+import functools
+import json
 import os
 import subprocess
 import sys
+import time
+import traceback
+import zlib
 
 import numpy as np
 import tensorflow as tf
@@ -11,6 +16,7 @@ import tensorflow as tf
 from examples.rendezvous import WorkerMissing
 from examples.workers import START_AGAIN
 
+_LINGER = 2.0  # seconds in which another worker may still read from this one
 _MESSAGE = "error: {}; start all workers again: they go on from the newest checkpoint"
 # What TensorFlow raises when a worker that it waits for has ended, hangs, or can't be reached.
 _LOST = (
@@ -22,6 +28,12 @@ _LOST = (
     tf.errors.UnavailableError,
     tf.errors.UnknownError,
 )
+
+
+@functools.cache  # One function for all sums, which is traced once.
+def of_all(strategy, workers):
+    """Returns the `Together` of a `tf.distribute` strategy and its `Workers`."""
+    return Together(strategy, workers)
 
 
 class Together:
@@ -45,6 +57,15 @@ class Together:
         """Returns the chief's number, a float, whatever those of the others are."""
         return float(self.sum(float(value) if self._workers.is_chief else 0.0))
 
+    def check_alike(self, value, what):
+        """Raises ValueError unless all workers have the same `value`, for JSON; `what` it is, for the message."""
+        own = zlib.crc32(json.dumps(value, sort_keys=True).encode())
+        if float(self.sum(float(own))) != own * len(self._workers.addresses):
+            raise ValueError(
+                f"worker {self._workers.index}: {what} differs from worker to worker, here {value}; give all of them "
+                "the same files and versions."
+            )
+
     def _sum(self, values):
         def in_replica(values):
             context = tf.distribute.get_replica_context()
@@ -65,7 +86,8 @@ def losing_workers(workers):
     except _LOST as error:
         if not workers.several:
             raise
-        lost(f"another worker has ended, hangs, or can't be reached ({type(error).__name__})")
+        first = (str(error.message).strip().splitlines() or [""])[0]
+        lost(f"another worker has ended, hangs, or can't be reached ({type(error).__name__}: {first[:200]})")
 
 
 @contextlib.contextmanager
@@ -82,8 +104,14 @@ def ended(workers):
     try:
         with losing_workers(workers):
             yield
+        time.sleep(_LINGER)
     except SystemExit as end:
-        code = end.code
+        code = end.code or 0
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException:  # As Python itself would, which then waits for the other workers.
+        traceback.print_exc()
+        code = 1
     if not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1

@@ -39,6 +39,7 @@ from examples.settings import Settings
 
 FLAGS = flags.FLAGS
 _DEFAULT_CONFIG = "digits"
+_LOST_LOCK = 120.0  # seconds for which a network file system may keep the lock of a chief that is lost
 config_flag.define(
     _DEFAULT_CONFIG,
     f"Experiment: one of {', '.join(config_lib.names())}, or a file of your own that defines get_config(). Its fields "
@@ -84,8 +85,14 @@ def prepare(workers):
     settings = Settings(name, config.values, sources, FLAGS.seed, source, command)
     lock = lock_lib.RunLock(directory)
     try:
-        strategy, told = strategies.start(workers, settings.alike(), lambda: _begin_with(directory, lock))
+        strategy, told = strategies.start(workers, settings.alike(), lambda: _begin_with(directory, lock, workers))
+        replicas = strategy.num_replicas_in_sync
+        if config.batch_size % replicas:
+            raise ValueError(
+                f"`batch_size`={config.batch_size}: must be a multiple of the number of replicas, {replicas}."
+            )
         opened = experiment.open_experiment(settings, config, directory, strategy, workers, told["checkpoint"])
+        together.of_all(strategy, workers).check_alike(opened.run.identity, "what it trains on")
         if workers.is_chief:
             _take(opened, settings, lock)
     except BaseException:
@@ -96,10 +103,10 @@ def prepare(workers):
     return strategy, opened, lock
 
 
-def _begin_with(directory, lock):
+def _begin_with(directory, lock, workers):
     """Returns what the chief tells all workers to begin with, see `rendezvous.meet`."""
     if (directory / "checkpoints").is_dir():  # Before they are read; in a new directory, when nothing else is refused.
-        lock.acquire()
+        lock.acquire(min(_LOST_LOCK, FLAGS.start_timeout / 2) if workers.several else 0.0)
     return {"checkpoint": checkpoints.newest(directory / "checkpoints")}
 
 
@@ -184,7 +191,7 @@ def train_and_report(strategy, opened):
         sys.exit(f"error: {reason}\nlast good checkpoint: {manager.latest_checkpoint}")
     if chief:
         _report(opened, result, seconds, (config.steps - first_step) * config.batch_size)
-    together.Together(strategy, opened.workers).chiefs(0)  # No worker ends before the chief has written everything.
+    together.of_all(strategy, opened.workers).chiefs(0)  # No worker ends before the chief has written everything.
 
 
 def _report(opened, result, seconds, seen):

@@ -4,9 +4,8 @@ import functools
 
 from examples import callbacks as cb
 from examples import data as data_lib
-from examples import logs, plots
+from examples import logs, plots, together
 from examples.shared_evaluation import SharedEvaluation, Validation
-from examples.together import Together
 from tfp_realnvp import quantize
 
 _SHEET = 64  # pictures on a sheet
@@ -50,12 +49,14 @@ def train(opened, strategy):
         if writers is not None:
             writers.write_data(pictures)
         if opened.manager.latest_checkpoint is None:
-            model.initialize_from_data(pictures, conditioning)
+            # Workers put theirs together.
+            own = slice(workers.index % _SHEET, None, len(workers.addresses))
+            model.initialize_from_data(pictures[own], None if conditioning is None else conditioning[own])
             saver.save()
         ended = saver.has_ended_interval
         # The log is a file, which the chief alone has read.
         finish = writers is not None and ended and not writers.log.has_start
-        if Together(strategy, workers).chiefs(finish):
+        if together.of_all(strategy, workers).chiefs(finish):
             _finish_interval(model, validation, held_out, callbacks)
         elif writers is not None and (ended or start == 0):
             writers.write_missing_sheet(start)

@@ -11,6 +11,7 @@ import os
 import tensorflow as tf
 
 _MOST_TASKS = 2**10  # on a node
+_SLURM_PORT = 8888  # that of the first task of a node
 START_AGAIN = 75  # EX_TEMPFAIL of sysexits.h: a worker was lost, and all are to be started again.
 
 
@@ -54,7 +55,7 @@ def find(environ=os.environ):
     if environ.get("TF_CONFIG"):
         return _of_tf_config(environ["TF_CONFIG"])
     if "SLURM_PROCID" in environ:
-        return _of_slurm()
+        return _of_slurm(environ)
     raise ValueError(
         "`strategy`=multi_worker: nothing says which workers there are: set TF_CONFIG to e.g. "
         '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}, with an index '
@@ -84,18 +85,27 @@ def _of_tf_config(text):
             f"TF_CONFIG={text}: task.index must be in [0, {len(addresses)}), and each worker must have an address of "
             "its own, HOST:PORT."
         )
-    return Workers(addresses, index, "TF_CONFIG", tf.distribute.cluster_resolver.TFConfigClusterResolver())
+    return Workers(addresses, index, "TF_CONFIG", _resolver(addresses, index))
 
 
-def _of_slurm():
+def _of_slurm(environ):
     try:
-        # Slurm gives each task its GPUs. Asked for them, the resolver fails where there are none.
+        # Asked for the GPUs of a node, the resolver fails where there are none.
         options = {"gpus_per_node": _MOST_TASKS, "gpus_per_task": 1, "auto_set_gpu": False}
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(**options)
-        addresses = tuple(resolver.cluster_spec().as_dict()["worker"])
-        _, index = resolver.get_task_info()
+        slurm = tf.distribute.cluster_resolver.SlurmClusterResolver(port_base=_SLURM_PORT, **options)
+        addresses = tuple(slurm.cluster_spec().as_dict()["worker"])
+        # It sorts the nodes, so that a task's place there is not its rank.
+        index = addresses.index(f"{environ['SLURMD_NODENAME']}:{_SLURM_PORT + int(environ['SLURM_LOCALID'])}")
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
             f"`strategy`=multi_worker: Slurm's environment is not understood ({error}); use srun."
         ) from error
-    return Workers(addresses, index, "Slurm", resolver)
+    return Workers(addresses, index, "Slurm", _resolver(addresses, index))
+
+
+def _resolver(addresses, index):
+    cluster = tf.train.ClusterSpec({"worker": list(addresses)})
+    # It counts the GPUs of this process when it is asked.
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        cluster, task_type="worker", task_id=index, rpc_layer="grpc"
+    )

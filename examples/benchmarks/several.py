@@ -53,17 +53,18 @@ def _with_workers(count, config, dtype, batch_size):
     for index in range(count):
         task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = os.environ | {"TF_CONFIG": json.dumps(task)}
+        output = subprocess.PIPE if index == 0 else subprocess.DEVNULL
         processes.append(
-            subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            subprocess.Popen(command, env=environment, text=True, stdout=output, stderr=subprocess.DEVNULL)
         )
-    ended = [process.communicate() for process in processes]
-    for index, (process, (_, errors)) in enumerate(zip(processes, ended, strict=True)):
-        if process.returncode:
+    printed, _ = processes[0].communicate()
+    for index, process in enumerate(processes):
+        if process.wait():
             raise RuntimeError(
-                f"`config`={config!r}: worker {index} of {count} failed with status {process.returncode} "
-                f"({errors.strip().splitlines()[-1]})."
+                f"`config`={config!r}: worker {index} of {count} failed with status {process.returncode}; see what "
+                f"{' '.join(command[1:])} prints."
             )
-    found = json.loads(ended[0][0].splitlines()[-1])
+    found = json.loads(printed.splitlines()[-1])
     return {**found, "ring_megabytes": 2 * (count - 1) * found["gradients_megabytes"]}
 
 
@@ -92,6 +93,7 @@ def main(config, dtype, batch_size):
     megabytes = None if sent is None else (after - sent) / _STEPS / 1e6
     found = {"seconds": seconds / _STEPS, "megabytes": megabytes, "gradients_megabytes": gradients}
     print(json.dumps(found), flush=True)
+    time.sleep(2)  # Another worker may still read from this one.
     os._exit(0)  # TensorFlow would wait for the other workers, some of which have ended.
 
 

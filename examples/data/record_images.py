@@ -19,8 +19,8 @@ class RecordImages(Images):
     reads the lanes of its own rows. There are as many lanes as the batch can be divided into without more of them than
     files. An epoch puts the files in a new order and cuts the sequence of their records into a part for each lane, as
     long as its rows in that epoch. A lane interleaves the files of its part and shuffles windows of its records; over
-    all lanes at least 16 files and 4,096 records are mixed. To start in the middle of an epoch, records before it are
-    read but not decoded.
+    all lanes at least 16 files and about 4,096 records are mixed. To start in the middle of an epoch, records before
+    it are read but not decoded.
     """
 
     def __init__(self, files, decode, *, shape, dtype=tf.uint8, conditioning_size=0):

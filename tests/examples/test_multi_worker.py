@@ -116,13 +116,13 @@ def test_the_shell_loop_starts_all_again(whole, tmp_path):
     command = ["examples/cluster/local.sh", "2", f"--run_dir={directory}", *SMALL]
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     with subprocess.Popen(
-        command, cwd=ROOT, env=os.environ | {"PATH": path}, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=os.environ | {"PATH": path, "PATIENCE": "5"}, stderr=subprocess.PIPE, text=True
     ) as loop:
-        for step in (4, 8):
+        for step, number in ((4, "KILL"), (8, "STOP")):
             while not (directory / "checkpoints" / f"step-{step}.index").exists():
                 assert loop.poll() is None
                 time.sleep(0.05)
-            subprocess.run(["pkill", "-KILL", "-n", "-f", f"multi_worker --run_dir={directory}"])
+            subprocess.run(["pkill", f"-{number}", "-n", "-f", f"multi_worker --run_dir={directory}"])
         _, errors = loop.communicate(timeout=HANG_SECONDS)
     assert loop.returncode == 0, errors
     assert errors.count("a worker was lost: all start again") >= 1
@@ -144,11 +144,11 @@ def test_evaluation_is_shared_out(whole):
 
 
 def test_a_worker_that_does_not_come(tmp_path):
-    with WorkerProcesses(2, tmp_path / "run", *SMALL, "--start_timeout=6", of=3) as workers:
+    with WorkerProcesses(2, tmp_path / "run", *SMALL, "--start_timeout=10", of=3) as workers:
         codes, _ = workers.ended()
         assert codes == [75, 75]
         for i in range(2):
-            assert f"error: worker 2 ({workers.addresses[2]}) did not come within 6 s" in workers.printed(i)
+            assert f"error: worker 2 ({workers.addresses[2]}) did not come within 10 s" in workers.printed(i)
     assert not (tmp_path / "run").exists()
 
 
@@ -173,7 +173,7 @@ def test_an_error_of_the_chief_ends_the_others(tmp_path):
     (directory / "checkpoints").mkdir(parents=True)
     lock = RunLock(directory)
     lock.acquire()
-    with WorkerProcesses(2, directory, *SMALL) as workers:
+    with WorkerProcesses(2, directory, *SMALL, "--start_timeout=30") as workers:
         codes, _ = workers.ended()
         assert codes == [1, 1]
         assert all("has trained there since" in workers.printed(i) for i in range(2))
@@ -184,7 +184,8 @@ def test_an_error_of_the_chief_ends_the_others(tmp_path):
 def test_workers_of_slurm(tmp_path):
     """Slurm's own environment of two tasks on one node."""
     common = {"SLURM_STEP_NODELIST": "localhost", "SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_STEP_NUM_TASKS": "2"}
-    environments = [common | {"SLURM_PROCID": str(i), "TF_CONFIG": ""} for i in range(2)]
+    common |= {"SLURMD_NODENAME": "localhost", "TF_CONFIG": ""}
+    environments = [common | {"SLURM_PROCID": str(i), "SLURM_LOCALID": str(i)} for i in range(2)]
     flags = *SMALL, "--config.steps=2", "--config.evaluations=1"
     with WorkerProcesses(2, tmp_path / "run", *flags, environments=environments) as workers:
         codes, _ = workers.ended()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import textwrap
 import threading
+import time
 
 import pytest
 
@@ -26,13 +27,19 @@ def test_tf_config_names_the_workers(monkeypatch):
 
 
 def test_slurm_names_the_workers(monkeypatch):
-    names = {"STEP_NODELIST": "node[7,9-10]", "STEP_TASKS_PER_NODE": "2,1(x2)", "STEP_NUM_TASKS": "4", "PROCID": "2"}
+    names = {"STEP_NODELIST": "node[7,9-10]", "STEP_TASKS_PER_NODE": "2,1(x2)", "STEP_NUM_TASKS": "4", "PROCID": "0"}
     for name, value in names.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     monkeypatch.delenv("TF_CONFIG", raising=False)
-    found = workers.find()
-    assert found.addresses == ("node10:8888", "node7:8888", "node7:8889", "node9:8888")
-    assert (found.index, found.source) == (2, "Slurm")
+    tasks = [("node7", "0"), ("node7", "1"), ("node9", "0"), ("node10", "0")]
+    for node, number in tasks:
+        monkeypatch.setenv("SLURMD_NODENAME", node)
+        monkeypatch.setenv("SLURM_LOCALID", number)
+        found = workers.find()
+        assert found.addresses == ("node10:8888", "node7:8888", "node7:8889", "node9:8888")
+        assert found.addresses[found.index] == f"{node}:{8888 + int(number)}"
+        assert found.resolver.cluster_spec().task_address("worker", found.resolver.task_id) == str(found).split()[5]
+        assert found.source == "Slurm"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +100,79 @@ def test_who_does_not_come_is_named():
 def test_a_chief_that_does_not_come_is_named():
     results, addresses = met(2, lambda i: {}, seconds=2.0, absent=[0])
     assert str(results[1]) == f"worker 0 ({addresses[0]}) did not come within 2 s"
+
+
+def question(addresses, worker=1, name="a", began=None):
+    own = {"worker": worker, "name": name, "addresses": addresses, "began": began or {}}
+    return json.dumps(own).encode()
+
+
+def chief_asked(questions, seconds=20.0):
+    """What `meet` raises in the chief of two workers, and its answers to the questions of others."""
+    addresses, results = tuple(f"127.0.0.1:{port}" for port in free_ports(2)), []
+
+    def chief():
+        try:
+            results.append(rendezvous.meet(workers.Workers(addresses, 0, "test"), {}, lambda: {"x": 1}, seconds))
+        except Exception as error:
+            results.append(error)
+
+    thread = threading.Thread(target=chief)
+    thread.start()
+    answers = []
+    for make in questions:
+        while not (answer := rendezvous._ask(addresses[0], make(addresses))) and make is questions[0]:
+            time.sleep(0.05)
+        answers.append(answer)
+    thread.join()
+    return results[0], answers
+
+
+def test_a_worker_that_came_and_went_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(rendezvous, "_GONE", 1.0)
+    began = time.monotonic()
+    addresses = tuple(f"127.0.0.1:{port}" for port in free_ports(4))
+    results = []
+
+    def work(i):
+        try:
+            rendezvous.meet(workers.Workers(addresses, i, "test"), {}, dict, 30.0)
+        except rendezvous.WorkerMissing as error:
+            results.append(str(error))
+
+    threads = [threading.Thread(target=work, args=[i]) for i in (0, 1)]
+    for thread in threads:
+        thread.start()
+    while not rendezvous._ask(addresses[0], question(addresses, worker=2)):
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert results[0] == f"worker 2 ({addresses[2]}) came, and has gone"
+    assert results[1] == f"worker 0 ({addresses[0]}) came, and has gone"
+    assert time.monotonic() - began < 20
+
+
+def test_who_is_no_worker_of_this_training_ends_nothing():
+    def nonsense(addresses):
+        return b'{"worker": 1}'
+
+    def others(addresses):
+        return question([addresses[0], "elsewhere:1"])
+
+    result, answers = chief_asked([others, nonsense, question])
+    assert result == {"x": 1}
+    assert answers[0]["refused"].endswith("start all with the same list.")
+    assert answers[1:] == [{}, {"begin_with": {"x": 1}}]
+
+
+def test_two_processes_are_not_one_worker():
+    addresses, asked = tuple(f"127.0.0.1:{port}" for port in free_ports(3)), {"worker": 1, "began": {}}
+    meeting = rendezvous._Meeting(workers.Workers(addresses, 0, "test"), {})
+    assert meeting.answer(asked | {"addresses": addresses, "name": "a"}) == {"missing": [2]}
+    again = {"again": "another process is worker 1 already"}
+    assert meeting.answer(asked | {"addresses": addresses, "name": "b"}) == again
+    meeting._asked[1] -= 60
+    assert meeting.answer(asked | {"addresses": addresses, "name": "b"}) == {"missing": [2]}
 
 
 def test_what_was_started_otherwise_is_refused():
