@@ -89,7 +89,7 @@ def test_packets_that_are_late_or_lost(whole, tmp_path):
     ):
         codes, _ = workers.ended()
         assert codes == [0, 0], [workers.printed(i) for i in range(2)]
-        assert network.bytes > 1e6
+        assert network.bytes > 1e5
     assert_same(tmp_path / "run", whole)
 
 
