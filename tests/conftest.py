@@ -17,12 +17,12 @@ def pytest_collection_modifyitems(config, items):
     lines = {line for line in _THOROUGH.read_text().splitlines() if not line.startswith("#")}
     found = set()
     for item in items:
-        names = {item.nodeid, item.nodeid.partition("[")[0]} & lines
+        names = {item.nodeid, item.nodeid.partition("[")[0], item.nodeid.partition("::")[0]} & lines
         if names:
             item.add_marker("thorough")
             found |= names
     files = {item.nodeid.partition("::")[0] for item in items}
-    unknown = sorted(line for line in lines - found if line.partition("::")[0] in files)
+    unknown = sorted(line for line in lines - found if "::" in line and line.partition("::")[0] in files)
     if unknown and not any("::" in argument for argument in config.args):
         raise pytest.UsageError(f"{_THOROUGH}: there are no such tests: {unknown}")
 

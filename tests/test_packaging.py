@@ -48,7 +48,7 @@ def test_the_metadata_are_those_of_a_package_index(wheel):
     required = [line for line in metadata.get_all("Requires-Dist") if "extra ==" not in line]
     names = sorted(re.match(r"[\w-]+", line).group().replace("_", "-") for line in required)
     assert names == ["h5py", "numpy", "setuptools", "tensorflow", "tensorflow-probability", "tf-keras"]
-    assert {"serving", "examples", "test", "keras3", "cuda"} == set(metadata.get_all("Provides-Extra"))
+    assert {"serving", "examples", "test", "keras3", "docs", "cuda"} == set(metadata.get_all("Provides-Extra"))
     assert "Typing :: Typed" in metadata.get_all("Classifier")
     assert metadata["Keywords"]
     assert metadata["Summary"]

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_realnvp.checks import check_int
-from tfp_realnvp.keras3.steps import Steps, check_compile, sums_no_gradients
+from tfp_realnvp.keras3.steps import Steps, check_optimizer, check_several_replicas, sums_no_gradients
 from tfp_realnvp.keras3.variable_group import VariableGroup
 from tfp_realnvp.saving.description import check_rebuilds
 from tfp_realnvp.training.keras_methods import KerasMethods
@@ -62,7 +62,7 @@ class FlowModel(KerasMethods, keras.Model):
 
     def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """See `tfp_realnvp.FlowModel`; XLA compiles the steps with `jit_compile=True` alone, and not by default."""
-        check_compile(optimizer, self.distribute_strategy.num_replicas_in_sync, kwargs)
+        check_optimizer(optimizer)
         check_int("steps_per_execution", kwargs.get("steps_per_execution", 1), 1)  # Keras 3 fails in `fit` only.
         frozen = self.frozen_variables()
         for v in (v for group in self.variable_groups for v in group.variables):
@@ -71,6 +71,10 @@ class FlowModel(KerasMethods, keras.Model):
         sums_no_gradients(self.optimizer)
         if not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)  # So that checkpoints hold its slots from the start.
+
+    def check_compiled(self) -> None:
+        super().check_compiled()
+        check_several_replicas(self)
 
     def check_can_be_saved(self, filepath: Any) -> None:
         super().check_can_be_saved(filepath)

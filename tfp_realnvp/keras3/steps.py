@@ -1,31 +1,33 @@
 """What a training step asks of an optimizer of Keras 3."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 
-def check_compile(optimizer: Any, replicas: int, options: Mapping[str, Any]) -> None:
-    """Raises TypeError or ValueError for what is no optimizer of Keras 3, or what a step can't do with it."""
+def check_optimizer(optimizer: Any) -> None:
+    """Raises TypeError or ValueError for what is no optimizer of Keras 3, or one whose steps are not a model's."""
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if not isinstance(inner, str | keras.optimizers.Optimizer | None):
         raise TypeError(f"`optimizer`={optimizer!r}: must be an instance of one of `keras.optimizers`, or its name.")
-    if getattr(inner, "gradient_accumulation_steps", None):
+    if getattr(inner, "gradient_accumulation_steps", None) or type(inner).__name__ == "MultiOptimizer":
         raise ValueError(
-            "`gradient_accumulation_steps`: noise is numbered by the optimizer's steps, which these batches would "
-            "share; leave it out. A flow with `recompute_gradients=True` trains on larger batches in the same memory."
+            "`optimizer`: must take one step for each batch, by which noise is numbered, and clip all gradients "
+            "together: no `gradient_accumulation_steps`, since a flow built with `recompute_gradients=True` trains on "
+            "larger batches in the same memory, and no `MultiOptimizer`."
         )
-    if type(inner).__name__ == "MultiOptimizer":
-        raise ValueError("`optimizer`: the parts of a `MultiOptimizer` sum and clip gradients on their own; take one.")
-    for name, harmless in (("steps_per_execution", 1), ("jit_compile", False), ("ema_overwrite_frequency", None)):
-        value = options.get(name, getattr(inner, name, None))
-        if replicas > 1 and value not in (harmless, None, "auto"):
-            raise ValueError(
-                f"`{name}`: Keras 3 fails at it under several replicas; leave it out, or take `tfp_realnvp.FlowModel`, "
-                "of tf_keras."
-            )
+
+
+def check_several_replicas(model: Any) -> None:
+    """Raises ValueError for what Keras 3 can't do under several replicas."""
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    asked = model.steps_per_execution > 1 or model.jit_compile or inner.ema_overwrite_frequency
+    if asked and model.distribute_strategy.num_replicas_in_sync > 1:
+        raise ValueError(
+            "`steps_per_execution`, `jit_compile` and `ema_overwrite_frequency`: Keras 3 fails at each of them under "
+            "several replicas; leave them out, or take `tfp_realnvp.FlowModel`, of tf_keras."
+        )
 
 
 def sums_no_gradients(optimizer: Any) -> None:

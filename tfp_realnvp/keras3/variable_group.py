@@ -19,11 +19,8 @@ class VariableGroup(keras.layers.Layer):
             for v in members:
                 # Keras takes a tf.Variable as it is, without a copy, and has no public way to track one.
                 options = {"trainable": v.trainable, "dtype": v.dtype.name, "autocast": False}
-                own = known[id(v)] if id(v) in known else keras.Variable(v, name=_name_within(name, v), **options)
+                # Keras allows no slashes in a name. What it has in common with the group's is left out.
+                own_name = v.name.split(":")[0].replace("/", ".").removeprefix(f"{name}.")
+                own = known[id(v)] if id(v) in known else keras.Variable(v, name=own_name, **options)
                 self._track_variable(own)
         self.built = True
-
-
-def _name_within(group: str, variable: tf.Variable) -> str:
-    """Returns what the variable's name has besides the group's, without slashes, which Keras allows in no name."""
-    return variable.name.split(":")[0].replace("/", ".").removeprefix(f"{group}.")
