@@ -13,8 +13,8 @@ from tfp_realnvp.saving.known_classes import read_registry_of, register
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
-        f"Keras 3 has the backend {keras.backend.backend()!r}: must be 'tensorflow', in whose variables TFP's "
-        "distributions live; set the environment variable KERAS_BACKEND=tensorflow before Keras is imported."
+        f"Keras 3 has the backend {keras.backend.backend()!r}: must be 'tensorflow', as TFP's variables are; set the "
+        "environment variable KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
 register(Network, package=__name__)

@@ -41,9 +41,8 @@ class Steps:
     def __init__(self, optimizer: keras.optimizers.Optimizer, variables: list[keras.Variable]) -> None:
         self._optimizer, self._variables = optimizer, variables
         self._scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        inner = optimizer.inner_optimizer if self._scales else optimizer
-        self._iterations = inner.iterations
-        scales = self._scales or inner.loss_scale_factor is not None
+        self._iterations = optimizer.iterations
+        scales = self._scales or optimizer.loss_scale_factor is not None
         self._scale: Any = tf.convert_to_tensor(optimizer.scale_loss(tf.ones([]))) if scales else None
 
     def step(self) -> tf.Tensor:
