@@ -202,3 +202,45 @@ def test_the_pods_of_kubernetes_know_who_they_are(tmp_path):
     found = workers.find({"TF_CONFIG": tf_config})
     assert (found.index, found.addresses[2]) == (1, "realnvp-worker-0-2.realnvp:2222")
     assert arguments.startswith("-m examples.train --strategy=multi_worker")
+
+
+SRUN = """#!/bin/bash
+# Two tasks, one after the other, with the options left out; ends with the highest code, as Slurm's does.
+while [[ $1 == --* ]]; do shift; done
+highest=0
+for task in 0 1; do
+  SLURM_PROCID=$task "$@"
+  code=$?
+  ((code > highest)) && highest=$code
+done
+exit $highest
+"""
+
+
+@pytest.mark.parametrize(
+    ("codes", "restarts", "code", "requeued"),
+    [
+        ([0, 0], 0, 0, False),
+        ([75, 137], 0, 137, True),
+        ([130, 130], 0, 130, True),  # The job's time is over.
+        ([1, 75], 0, 1, False),  # The chief has met an error.
+        ([75, 75], 100, 75, False),
+    ],
+)
+def test_the_batch_script_of_slurm(codes, restarts, code, requeued, tmp_path):
+    programs = {
+        "srun": SRUN,
+        "scontrol": f"#!/bin/sh\necho $@ > {tmp_path}/requeued\n",
+        "python": f"#!/bin/bash\ncodes=({' '.join(map(str, codes))})\nexit ${{codes[SLURM_PROCID]}}\n",
+    }
+    for name, text in programs.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    script = ROOT / "examples" / "cluster" / "slurm.sh"
+    command = ["/bin/bash", str(script), "--config=digits"]
+    variables = environment | {"SLURM_RESTART_COUNT": str(restarts)}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert done.returncode == code, done
+    assert (tmp_path / "requeued").exists() == requeued
+    assert ("task 0 ended with 1" in done.stderr) == (1 in codes)
