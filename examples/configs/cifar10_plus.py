@@ -2,7 +2,7 @@
 
     python -m examples.train --config=cifar10_plus --data_dir=DIR
 
-It has not been run to its end. After 7,000 of its steps, in float32 with seed 0, it had 3.605 bits/dim on the 512
+It has not been run to its end. After 8,000 of its steps, in float32 with seed 0, it had 3.597 bits/dim on the 512
 validation images, averaged weights, while its learning rate was still near its top.
 """
 
