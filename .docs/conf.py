@@ -14,9 +14,9 @@ from tfp_realnvp.version import __version__
 HERE = pathlib.Path(__file__).parent
 # What a `FlowModel` has for Keras or for its own parts.
 _OF_KERAS = frozenset(
-    "build_from_config call check_can_be_saved check_compiled check_finite compile_from_config default_optimizer_class "
-    "frozen_variables from_config get_config group_class layers_of_networks library load_own_variables load_with "
-    "mean_class metrics steps_class update_step variable_groups".split()
+    "build_from_config call check_can_be_saved check_compiled check_description check_finite compile_from_config "
+    "default_optimizer_class frozen_variables from_config get_config group_class layers_of_networks library "
+    "load_own_variables load_with mean_class metrics steps_class update_step variable_groups".split()
 )
 
 project = "tfp_realnvp"

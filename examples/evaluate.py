@@ -52,8 +52,8 @@ _ALIKE = ("run", "data_dir", "folder", "split", "images", "noise_draws", "import
 def _evaluate(workers):
     """Evaluates what the flags name; returns the result, and a dict from what a written file holds to its path."""
     alike = {name: FLAGS[name].value for name in _ALIKE} | versions()
-    newest = pathlib.Path(FLAGS.run) / "checkpoints"
-    strategy, told = strategies.start(workers, alike, lambda: {"checkpoint": checkpoints.newest(newest)})
+    folder = pathlib.Path(FLAGS.run) / "checkpoints"
+    strategy, told = strategies.start(workers, alike, lambda: {"checkpoint": checkpoints.newest(folder)})
     opened = experiment.open_run(
         FLAGS.run, **config_flag.of_run(), strategy=strategy, workers=workers, newest=told["checkpoint"]
     )

@@ -118,7 +118,7 @@ class _Meeting:
             return {"begin_with": self.begin_with}
 
     def was_told(self, worker):
-        """Notes that a worker has the answer by which it begins."""
+        """Notes that a worker has the answer by which it begins, or ends."""
         self._told.add(int(worker))
 
 

@@ -31,6 +31,7 @@ from examples import (
 )
 from examples import command as command_lib
 from examples import config as config_lib
+from examples import data as data_lib
 from examples import lock as lock_lib
 from examples import precision as precision_lib
 from examples import run as run_lib
@@ -86,11 +87,7 @@ def prepare(workers):
     lock = lock_lib.RunLock(directory)
     try:
         strategy, told = strategies.start(workers, settings.alike(), lambda: _begin_with(directory, lock, workers))
-        replicas = strategy.num_replicas_in_sync
-        if config.batch_size % replicas:
-            raise ValueError(
-                f"`batch_size`={config.batch_size}: must be a multiple of the number of replicas, {replicas}."
-            )
+        data_lib.check_divides(config.batch_size, strategy.num_replicas_in_sync)
         opened = experiment.open_experiment(settings, config, directory, strategy, workers, told["checkpoint"])
         together.of_all(strategy, workers).check_alike(opened.run.identity, "what it trains on")
         if workers.is_chief:

@@ -9,10 +9,11 @@ the seconds say how much the messages cost, and not how much faster several mach
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 import time
+
+from examples.ports import free_ports
 
 COUNTS = (1, 2, 3)
 _WARM_UP, _STEPS = 3, 10
@@ -44,10 +45,7 @@ def table(found):
 
 
 def _with_workers(count, config, dtype, batch_size):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
     command = [sys.executable, "-m", "examples.benchmarks.several", config, dtype, str(batch_size)]
     processes = []
     for index in range(count):

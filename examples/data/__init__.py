@@ -3,7 +3,7 @@
 Every loader returns an `ImageData`. A package that only some loaders need is imported by those loaders.
 """
 
-from examples.data.batches import eval_batches, share_of_batches, train_batches
+from examples.data.batches import check_divides, eval_batches, share_of_batches, train_batches
 from examples.data.embedded import digits, photo_patches
 from examples.data.image_data import ImageData
 from examples.data.images import ArrayImages, Images
@@ -17,6 +17,7 @@ __all__ = [
     "Images",
     "RecordImages",
     "celeb_a",
+    "check_divides",
     "cifar10",
     "cifar100",
     "digits",

@@ -41,8 +41,7 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
     if input_context is not None:
         workers, worker = input_context.num_input_pipelines, input_context.input_pipeline_id
         replicas = input_context.num_replicas_in_sync
-    if batch_size % replicas:
-        raise ValueError(f"`batch_size`={batch_size}: must be a multiple of the number of replicas, {replicas}.")
+    check_divides(batch_size, replicas)
 
     crop_seed = fold_in(seed, _CROP)
     rows = worker * batch_size // workers, (worker + 1) * batch_size // workers
@@ -61,6 +60,12 @@ def train_batches(images, batch_size, *, seed, start_step=0, num_steps=None, fli
     examples = records.map(example, tf.data.AUTOTUNE, deterministic=True)
     total = tf.data.INFINITE_CARDINALITY if num_steps is None else num_steps * replicas // workers
     return _batched(examples, batch_size // replicas, total)
+
+
+def check_divides(batch_size, replicas):
+    """Raises ValueError unless a batch can be divided among so many replicas."""
+    if batch_size % replicas:
+        raise ValueError(f"`batch_size`={batch_size}: must be a multiple of the number of replicas, {replicas}.")
 
 
 def eval_batches(images, batch_size, count=None, share=(0, 1)):

@@ -74,14 +74,14 @@ class RecordImages(Images):
         def of_epoch(epoch):
             order_seed = fold_in(seed, epoch)
             order = tf.random.experimental.stateless_shuffle(tf.range(len(self._paths)), order_seed)
-            ends = tf.cumsum(positions_before(epoch + 1) - positions_before(epoch))
-            begin = tf.where(lane > 0, tf.gather(ends, tf.maximum(lane - 1, 0)), 0)
+            lengths = positions_before(epoch + 1) - positions_before(epoch)
+            begin = tf.gather(tf.cumsum(lengths, exclusive=True), lane)
 
             def mix(number, records):
                 # The order of `Dataset.shuffle` would also depend on TensorFlow's global seed.
                 return tf.random.experimental.stateless_shuffle(records, fold_in(fold_in(order_seed, number), lane))
 
-            records = self._read(order, begin, tf.gather(ends, lane), files_at_once)
+            records = self._read(order, begin, begin + tf.gather(lengths, lane), files_at_once)
             return records.batch(window).enumerate().map(mix).prefetch(1).unbatch()
 
         first = tf.constant(start_step * batch_size // total, tf.int64)

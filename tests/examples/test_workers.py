@@ -10,8 +10,8 @@ import time
 import pytest
 
 from examples import rendezvous, workers
+from examples.ports import free_ports
 from tests.examples.commands import ROOT
-from tests.ports import free_ports
 
 
 def config(addresses=("a:1", "b:2"), kind="worker", index=1, **jobs):

@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
+from examples.ports import free_ports
 from tests.examples.commands import ROOT
-from tests.ports import free_ports
 from tests.time_limits import HANG_SECONDS
 
 # The smallest flow, in batches that one, two or three workers can share, with an evaluation after every four steps.

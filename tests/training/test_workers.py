@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.ports import free_ports
+from examples.ports import free_ports
 from tests.time_limits import HANG_SECONDS
 
 ROOT = pathlib.Path(__file__).parents[2]

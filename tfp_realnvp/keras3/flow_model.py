@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_realnvp.checks import check_int
 from tfp_realnvp.keras3.steps import Steps, check_optimizer, check_several_replicas, sums_no_gradients
 from tfp_realnvp.keras3.variable_group import VariableGroup
-from tfp_realnvp.saving.description import check_rebuilds
+from tfp_realnvp.saving.description import check_rebuilds, describe
 from tfp_realnvp.training.keras_methods import KerasMethods
 
 
@@ -76,6 +76,5 @@ class FlowModel(KerasMethods, keras.Model):
         super().check_compiled()
         check_several_replicas(self)
 
-    def check_can_be_saved(self, filepath: Any) -> None:
-        super().check_can_be_saved(filepath)
-        check_rebuilds(self.distribution, self.get_config()["distribution"])  # Keras 3 would say it when it loads.
+    def check_description(self) -> None:
+        check_rebuilds(self.distribution, describe(self.distribution))  # Keras 3 would say it when it loads.

@@ -75,11 +75,12 @@ class LikelihoodSteps(ModelFiles):
                     "distribution's `regularized_variables`; build the layer without them."
                 )
         self._means = [self.mean_class(name=name) for name in ("loss", "bits_per_dim", "gradient_norm")]
-        self.variable_groups = [self.group_class(members, name, True) for name, members in named_groups(distribution)]
+        group_class = self.group_class
+        self.variable_groups = [group_class(members, name, True) for name, members in named_groups(distribution)]
         averages = self.likelihood.averages
         if averages is not None:
             members = [*averages.averages, averages.num_updates]
-            self._averages_group = self.group_class(members, averages.name, False)
+            self._averages_group = group_class(members, averages.name, False)
         self.built = True
 
     def layers_of_networks(self) -> Sequence[Any]:

@@ -35,6 +35,7 @@ class ModelFiles(DensityModel, _KerasModel):
     library: ModuleType
     load_with: str
     variable_groups: list[Any]
+    _is_described = False
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments, the distribution among them as `save_flow` describes it.
@@ -112,7 +113,13 @@ class ModelFiles(DensityModel, _KerasModel):
                 f"`filepath`={filepath}: must end in .keras to hold the whole model; `save_weights` writes the weights "
                 "alone, `export` a SavedModel."
             )
-        self.get_config()
+        if not self._is_described:
+            self.check_description()
+            self._is_described = True  # It is asked before each save, and takes time.
+
+    def check_description(self) -> None:
+        """Raises an error if what a file would hold of the distribution leads to no such one."""
+        describe(self.distribution)
 
     def check_finite(self) -> None:
         """Raises ValueError that names the variable if a weight, a statistic or an average is not finite."""

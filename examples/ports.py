@@ -1,4 +1,4 @@
-"""Ports of this machine for servers that tests start."""
+"""Ports of this machine for workers that run on it together."""
 
 import socket
 
